@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LIBVFIOCTL_VIRT_H
+#define LIBVFIOCTL_VIRT_H
+
+/**
+ * libvfioctl-virt: GPUs in libvirt's domain definitions.
+ *
+ * A library of its own because it loads libvirt and libxml2, which a hook and a change of mode must not
+ * (they cost ten times the whole rest). The first half, vfioctl_domain_*(), is pure: text in, text out.
+ * The second, vfioctl_virt_*(), is the only code that talks to libvirt.
+ */
+
+#include <libvfioctl.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vfioctl_domain;
+struct vfioctl_virt;
+
+/* ---- domain XML, pure ---------------------------------------------------------------------------- */
+
+/** The namespace of our one element below <metadata>. Since 0.1. */
+#define VFIOCTL_DOMAIN_NAMESPACE "urn:vfioctl:domain:1"
+
+/**
+ * Parses a libvirt domain definition: no network, no entities, at most 10 MiB.
+ * Errors: -EINVAL when it is no well-formed <domain> with a name, -E2BIG, -ENOMEM; the parser's reason
+ * goes to *ret_error when that is not NULL (the caller's to free). Since 0.1.
+ */
+int vfioctl_domain_parse(const char *xml, size_t size, struct vfioctl_domain **ret, char **ret_error);
+struct vfioctl_domain *vfioctl_domain_free(struct vfioctl_domain *domain);
+/** The whole document as text, the caller's to free. What was not edited is as it was. Since 0.1. */
+int vfioctl_domain_format(const struct vfioctl_domain *domain, char **ret);
+
+const char *vfioctl_domain_name(const struct vfioctl_domain *domain);
+/** The UUID, or NULL when the document has none. Since 0.1. */
+const char *vfioctl_domain_uuid(const struct vfioctl_domain *domain);
+
+/**
+ * The host NUMA node that the VM is bound to: <numatune><memory nodeset=...>, when it names exactly one;
+ * else -1. Since 0.1.
+ */
+int vfioctl_domain_numa_node(const struct vfioctl_domain *domain);
+
+/** The PCI functions that the definition passes through. Since 0.1. */
+size_t vfioctl_domain_hostdev_count(const struct vfioctl_domain *domain);
+/** Host address of hostdev `index`. Since 0.1. */
+const struct vfioctl_address *vfioctl_domain_hostdev(const struct vfioctl_domain *domain, size_t index);
+/** Guest address of hostdev `index`, or NULL when the definition leaves it to libvirt. Since 0.1. */
+const struct vfioctl_address *vfioctl_domain_hostdev_guest(const struct vfioctl_domain *domain, size_t index);
+
+/** A GPU to add to a definition. Since 0.1. */
+struct vfioctl_domain_gpu {
+        const char *name;                        /**< short name, for a person who reads the XML */
+        const char *identity;                    /**< vfioctl_gpu_identity() */
+        const struct vfioctl_address *functions; /**< the GPU first, then its companions */
+        size_t n_functions;                      /**< 1 to 8 */
+};
+
+/**
+ * Adds hostdevs (managed='yes') for all functions of the GPU, as functions of one guest slot on a
+ * pcie-root-port of its own at the next free index, and the metadata element. A machine without PCIe
+ * (i440fx) gets a free slot of its PCI bus instead.
+ * Errors: -EEXIST when the definition already passes one of the functions through, -ENOSPC when the guest
+ * has no free port or slot, -ENOMEM. The definition is unchanged then. Since 0.1.
+ */
+int vfioctl_domain_add_gpu(struct vfioctl_domain *domain, const struct vfioctl_domain_gpu *gpu);
+
+/**
+ * Takes out every hostdev of these host addresses, the metadata about them, and the ports that we added
+ * for them and that are the last ones by now (libvirt fills a gap with ports of its own). Adding and then
+ * removing leaves the document as it was. Returns how many hostdevs were removed, or -ENOMEM. Since 0.1.
+ */
+int vfioctl_domain_remove_gpu(struct vfioctl_domain *domain, const struct vfioctl_address *functions,
+                              size_t n_functions);
+
+/* ---- libvirt ------------------------------------------------------------------------------------- */
+
+/**
+ * Connects. `uri` NULL means qemu:///system. `read_only` for reports. When libvirt cannot be reached:
+ * -ENOTCONN and a refusal "libvirt-unreachable" that names the URI and libvirt's reason. Since 0.1.
+ */
+int vfioctl_virt_open(const char *uri, bool read_only, struct vfioctl_findings *findings,
+                      struct vfioctl_virt **ret);
+struct vfioctl_virt *vfioctl_virt_free(struct vfioctl_virt *virt);
+
+/** Every VM with the PCI functions that its definition or its running instance names. Since 0.1. */
+int vfioctl_virt_list(struct vfioctl_virt *virt, struct vfioctl_findings *findings, struct vfioctl_vms **ret);
+
+/**
+ * Reads the inactive definition of the VM called `name` (or with this UUID), with its secrets.
+ * Refusals (-EPERM): "vm-unknown", "vm-transient", "vm-managed-save"; each names the VM and the way out.
+ * Other errors: -EIO with finding "libvirt-failed". `ret_xml` is libvirt's own text. Since 0.1.
+ */
+int vfioctl_virt_read(struct vfioctl_virt *virt, const char *name, struct vfioctl_findings *findings,
+                      struct vfioctl_domain **ret, char **ret_xml);
+
+/**
+ * Replaces the definition of VM `name` by `new_xml`, if it still reads `old_xml` (the text that
+ * vfioctl_virt_read() gave): else -ESTALE and a refusal "vm-changed". A running VM goes on as it is.
+ * `*ret_now` (may be NULL) gets the definition as libvirt has it afterwards, the caller's to free: pass it as
+ * `old_xml` to put the old definition back. -EIO and a finding "libvirt-failed" when libvirt refuses. Since
+ * 0.1.
+ */
+int vfioctl_virt_define(struct vfioctl_virt *virt, const char *name, const char *old_xml, const char *new_xml,
+                        struct vfioctl_findings *findings, char **ret_now);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
