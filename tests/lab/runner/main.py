@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What tests/lab/run and tests/lab/shell do."""
+
+import argparse
+import os
+import pathlib
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import time
+
+from . import build, image, topology, vm
+
+LAB, REPO = build.LAB, build.REPO
+TIMED_OUT, NO_LAB = 124, 125
+
+
+def say(text):
+    print(f"lab: {text}", file=sys.stderr, flush=True)
+
+
+def arguments(tty):
+    p = argparse.ArgumentParser(prog="tests/lab/" + ("shell" if tty else "run"), allow_abbrev=False,
+                                description="Boots a lab host and " + ("gives a root shell in it." if tty else
+                                            "runs SCRIPT in it as root; exits with its exit code, "
+                                            "124 when the time is up, 125 when the lab itself fails."))
+    p.add_argument("--host", default="v340", metavar="NAME", help="one of tests/lab/hosts (default: v340)")
+    p.add_argument("--no-build", action="store_true", help="without vfioctl: only what the build host has installed")
+    p.add_argument("--console", metavar="FILE", help="keep the kernel's console log in FILE")
+    p.add_argument("-v", "--verbose", action="store_true", help="say how long building and booting took")
+    if not tty:
+        p.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for SCRIPT (default: 600; 0: none)")
+        p.add_argument("script", metavar="SCRIPT")
+        p.add_argument("args", nargs=argparse.REMAINDER, metavar="ARGS")
+    return p.parse_args()
+
+
+def job(opts, tty):
+    """The shell script that labinit runs once everything is up."""
+    env = {"HOME": "/root", "USER": "root", "LOGNAME": "root", "LC_ALL": "C.UTF-8",
+           "PATH": "/run/lab:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+           "LAB": str(LAB), "LAB_HOST": opts.host, "LAB_REPO": str(REPO)}
+    env.update({k: v for k, v in os.environ.items() if k.startswith(("VFIOCTL_", "LABVAR_"))})
+    lines = ["#!/bin/sh"] + [f"export {k}={shlex.quote(v)}" for k, v in env.items()]
+    if tty:
+        size = shutil.get_terminal_size()
+        lines += [f"stty rows {size.lines} cols {size.columns}", f"export TERM={shlex.quote(os.environ.get('TERM', 'vt100'))}",
+                  f"cd {shlex.quote(str(REPO))}", "echo 'A root shell in the lab: leave it with exit or Ctrl-D.'", "exec bash -i"]
+    else:
+        script = str(pathlib.Path(opts.script).resolve()) if "/" in opts.script or os.path.exists(opts.script) else opts.script
+        lines += [f"cd {shlex.quote(os.getcwd())} || exit 126", "exec " + shlex.join([script] + opts.args)]
+    return "\n".join(lines) + "\n"
+
+
+def prepare(opts, folder, tty):
+    host = topology.load(LAB / "hosts", opts.host)
+    if not tty and ("/" in opts.script or os.path.exists(opts.script)):
+        script = pathlib.Path(opts.script)
+        if not script.is_file() or not os.access(script, os.X_OK):
+            raise vm.VmError(f"{opts.script} is not an executable file")
+    kernel = image.Kernel()
+    folders = REPO / "build-lab"
+    stage = folder / "stage"
+    stage.mkdir()
+    with build.locked(folders / "lab"):
+        built = build.helpers(kernel, folders / "lab")
+        if not opts.no_build:
+            build.project(folders, stage)
+    files = {"job": (job(opts, tty), 0o755)}
+    if tty:
+        files["tty"] = ("", 0o644)
+    (folder / "initrd").write_bytes(image.initramfs(kernel, host, topology, built, files))
+    slots = topology.smbios_slots(host)
+    if slots:
+        (folder / "smbios").write_bytes(slots)
+    return vm.base_args(kernel, host, topology.qemu_args(host), folder, stage)
+
+
+def writer(stream):
+    def write(data):
+        stream.write(data)
+        stream.flush()
+    return write
+
+
+def interrupted(number, _frame):
+    raise SystemExit(128 + number)
+
+
+def main(tty=False):
+    opts = arguments(tty)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, interrupted)
+    started = time.monotonic()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="vfioctl-lab."))
+    machine, terminal = None, None
+    try:
+        args = prepare(opts, folder, tty)
+        built = time.monotonic()
+        if tty and sys.stdin.isatty():
+            import termios
+            terminal = termios.tcgetattr(sys.stdin)
+
+        def on_boot():
+            if opts.verbose:
+                say(f"built in {built - started:.1f} s, booted in {time.monotonic() - built:.1f} s")
+
+        machine = vm.Vm(args, folder, tty)
+        sinks = {"stdout": writer(sys.stdout.buffer), "stderr": writer(sys.stderr.buffer)}
+        return machine.follow(sinks, None if tty else opts.timeout, on_boot)
+    except vm.TimedOut:
+        say(f"{opts.script}: not done after {opts.timeout:g} s, ended; last of the console log:\n{machine.console_tail()}")
+        return TIMED_OUT
+    except (vm.VmError, image.ImageError, build.BuildError, topology.HostError) as e:
+        tail = machine.console_tail() if machine else ""
+        say(f"{e}" + (f"; last of the console log:\n{tail}" if tail else ""))
+        return NO_LAB
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
+    finally:
+        if machine:
+            machine.end()
+        if terminal:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, terminal)
+        if opts.console and (folder / "console").exists():
+            shutil.copyfile(folder / "console", opts.console)
+        shutil.rmtree(folder, ignore_errors=True)
