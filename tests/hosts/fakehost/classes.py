@@ -167,7 +167,8 @@ class Classes:
         if any(f.native == "amdgpu" for f in host.functions):
             self.node(None, "sys/devices/virtual/kfd/kfd", "kfd", "kfd", (511, 0))
         if not self.options.no_vfio:
-            tree.dir("sys/class/vfio")
+            for path in ("sys/class/vfio", "sys/class/vfio-dev", "sys/devices/virtual/vfio"):
+                tree.dir(path)
             self.node(None, "sys/devices/virtual/misc/vfio", "misc", "vfio", (10, 196), DEVNAME="vfio/vfio")
         self.virtual()
         self.stash()
