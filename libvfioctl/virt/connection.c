@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+
+#include "connection.h"
+
+struct vfioctl_virt {
+        virConnectPtr connection;
+        char *uri;
+        bool stuck;
+};
+
+/*
+ * One call: the caller waits, the thread works. Whoever comes last frees it: the caller, or the thread when
+ * it was left behind.
+ */
+struct call {
+        pthread_mutex_t mutex;
+        pthread_cond_t ended;
+        bool done;
+        bool abandoned;
+        void (*run)(struct call *call);
+        virConnectPtr connection; /* a reference of its own; for an open: what it gives */
+        bool read_only;
+        char *uri;
+        char *name;
+        char *old_xml;
+        char *new_xml;
+        struct answer answer;
+};
+
+void answer_clear(struct answer *answer)
+{
+        for (size_t i = 0; i < answer->n_vms; i++) {
+                free(answer->vms[i].name);
+                free(answer->vms[i].uuid);
+                free(answer->vms[i].definition);
+                free(answer->vms[i].live);
+        }
+        free(answer->vms);
+        free(answer->reason);
+        free(answer->xml);
+        *answer = (struct answer){0};
+}
+
+static struct call *call_free(struct call *call)
+{
+        if (!call)
+                return NULL;
+        if (call->connection)
+                (void)virConnectClose(call->connection);
+        answer_clear(&call->answer);
+        free(call->uri);
+        free(call->name);
+        free(call->old_xml);
+        free(call->new_xml);
+        (void)pthread_cond_destroy(&call->ended);
+        (void)pthread_mutex_destroy(&call->mutex);
+        free(call);
+        return NULL;
+}
+DEFINE_CLEANUP(struct call, call_free)
+
+static int call_new(void (*run)(struct call *call), virConnectPtr connection, struct call **ret)
+{
+        pthread_condattr_t attributes;
+
+        struct call *call = calloc(1, sizeof(*call));
+        if (!call)
+                return -ENOMEM;
+        int r = pthread_condattr_init(&attributes);
+        if (r == 0) {
+                (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+                r = pthread_cond_init(&call->ended, &attributes);
+                (void)pthread_condattr_destroy(&attributes);
+        }
+        if (r != 0) {
+                free(call);
+                return -r;
+        }
+        r = pthread_mutex_init(&call->mutex, NULL);
+        if (r != 0) {
+                (void)pthread_cond_destroy(&call->ended);
+                free(call);
+                return -r;
+        }
+        call->run = run;
+        if (connection && virConnectRef(connection) == 0)
+                call->connection = connection;
+        *ret = call;
+        return 0;
+}
+
+static void *call_thread(void *argument)
+{
+        struct call *call = argument;
+
+        call->run(call);
+        (void)pthread_mutex_lock(&call->mutex);
+        bool abandoned = call->abandoned;
+        call->done = true;
+        (void)pthread_cond_signal(&call->ended);
+        (void)pthread_mutex_unlock(&call->mutex);
+        if (abandoned)
+                (void)call_free(call);
+        return NULL;
+}
+
+static struct timespec deadline_from_now(unsigned int milliseconds)
+{
+        struct timespec when;
+
+        (void)clock_gettime(CLOCK_MONOTONIC, &when);
+        when.tv_sec += (time_t)(milliseconds / 1000);
+        when.tv_nsec += (long)(milliseconds % 1000) * 1000000L;
+        if (when.tv_nsec >= 1000000000L) {
+                when.tv_sec++;
+                when.tv_nsec -= 1000000000L;
+        }
+        return when;
+}
+
+/* Starts a thread that nobody joins, and that takes none of the process's signals. */
+static int thread_start(struct call *call)
+{
+        sigset_t all, before;
+        pthread_attr_t attributes;
+        pthread_t thread;
+
+        int r = pthread_attr_init(&attributes);
+        if (r != 0)
+                return -r;
+        (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        (void)sigfillset(&all);
+        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+        r = pthread_create(&thread, &attributes, call_thread, call);
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+        (void)pthread_attr_destroy(&attributes);
+        return -r;
+}
+
+/* 0 when the call has ended, whatever it brought; -ETIMEDOUT: it was left behind, and *call is NULL. */
+static int call_run(struct call **call, unsigned int milliseconds)
+{
+        struct timespec deadline = deadline_from_now(milliseconds);
+        int r = 0;
+
+        r = thread_start(*call);
+        if (r < 0)
+                return r;
+        (void)pthread_mutex_lock(&(*call)->mutex);
+        while (!(*call)->done && r == 0)
+                r = pthread_cond_timedwait(&(*call)->ended, &(*call)->mutex, &deadline);
+        bool done = (*call)->done;
+        (*call)->abandoned = !done;
+        (void)pthread_mutex_unlock(&(*call)->mutex);
+        if (done)
+                return 0;
+        (void)util_steal(*call);
+        return -ETIMEDOUT;
+}
+
+/* Runs a call on the connection and hands its answer on. */
+static int perform(struct vfioctl_virt *virt, struct call **call, unsigned int milliseconds,
+                   struct answer *answer)
+{
+        int r = 0;
+
+        if (!virt || !virt->stuck)
+                r = call_run(call, milliseconds);
+        if ((virt && virt->stuck) || r == -ETIMEDOUT) {
+                if (virt)
+                        virt->stuck = true;
+                *answer = (struct answer){.failure = FAILURE_TIMEOUT};
+                return -EIO;
+        }
+        if (r < 0)
+                return r;
+        *answer = (*call)->answer;
+        (*call)->answer = (struct answer){0};
+        if (answer->failure == FAILURE_MEMORY)
+                return -ENOMEM;
+        return answer->failure == FAILURE_NONE ? 0 : -EIO;
+}
+
+/* ---- inside the thread --------------------------------------------------------------------------- */
+
+static void silent(void *userdata, virErrorPtr error)
+{
+        (void)userdata;
+        (void)error;
+}
+
+static enum failure classify(const virError *error)
+{
+        switch (error->code) {
+        case VIR_ERR_NO_DOMAIN:
+                return FAILURE_UNKNOWN;
+        case VIR_ERR_NO_MEMORY:
+                return FAILURE_MEMORY;
+        case VIR_ERR_AUTH_FAILED:
+        case VIR_ERR_AUTH_CANCELLED:
+        case VIR_ERR_AUTH_UNAVAILABLE:
+        case VIR_ERR_ACCESS_DENIED:
+                return FAILURE_ACCESS;
+        case VIR_ERR_NO_CONNECT:
+        case VIR_ERR_CONFIG_UNSUPPORTED:
+        case VIR_ERR_INVALID_ARG:
+                return FAILURE_URI;
+        case VIR_ERR_SYSTEM_ERROR:
+                if (error->int1 == EACCES || error->int1 == EPERM)
+                        return FAILURE_ACCESS;
+                if (error->int1 == ENOENT || error->int1 == ECONNREFUSED)
+                        return FAILURE_NOT_RUNNING;
+                return FAILURE_LIBVIRT;
+        default:
+                return FAILURE_LIBVIRT;
+        }
+}
+
+/* Takes libvirt's last error of this thread as the answer. */
+static void fail(struct call *call)
+{
+        const virError *error = virGetLastError();
+
+        call->answer.failure = error ? classify(error) : FAILURE_LIBVIRT;
+        if (util_copy(error && error->message ? error->message : "no reason given", &call->answer.reason) < 0)
+                call->answer.failure = FAILURE_MEMORY;
+}
+
+static bool vanished(void)
+{
+        const virError *error = virGetLastError();
+
+        return error && error->code == VIR_ERR_NO_DOMAIN;
+}
+
+/* libvirt has no error function for a connection that is still to be opened but the process's. */
+static void run_open(struct call *call)
+{
+        virSetErrorFunc(NULL, silent);
+        call->connection = call->read_only ? virConnectOpenReadOnly(call->uri) : virConnectOpen(call->uri);
+        if (!call->connection) {
+                fail(call);
+                return;
+        }
+        virConnSetErrorFunc(call->connection, NULL, silent);
+}
+
+static void run_close(struct call *call)
+{
+        (void)virConnectClose(call->connection);
+        call->connection = NULL;
+}
+
+/* 0; 1 when the VM has gone meanwhile; -EIO after fail(). */
+static int list_one(struct call *call, virDomainPtr domain)
+{
+        struct answer *answer = &call->answer;
+        char uuid[VIR_UUID_STRING_BUFLEN];
+
+        if (util_grow(&answer->vms, &answer->allocated_vms, answer->n_vms + 1, sizeof(*answer->vms)) < 0) {
+                answer->failure = FAILURE_MEMORY;
+                return -EIO;
+        }
+        struct listed_vm *vm = &answer->vms[answer->n_vms];
+        *vm = (struct listed_vm){0};
+
+        int active = virDomainIsActive(domain);
+        const char *name = virDomainGetName(domain);
+        if (active < 0 || !name || virDomainGetUUIDString(domain, uuid) < 0)
+                goto failed;
+        vm->definition = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+        if (!vm->definition)
+                goto failed;
+        if (active) {
+                vm->live = virDomainGetXMLDesc(domain, 0);
+                if (!vm->live)
+                        goto failed;
+        }
+        vm->running = active;
+        answer->n_vms++;
+        if (util_copy(name, &vm->name) < 0 || util_copy(uuid, &vm->uuid) < 0) {
+                answer->failure = FAILURE_MEMORY;
+                return -EIO;
+        }
+        return 0;
+
+failed:
+        free(vm->definition);
+        free(vm->live);
+        *vm = (struct listed_vm){0};
+        if (vanished())
+                return 1;
+        fail(call);
+        return -EIO;
+}
+
+static void run_list(struct call *call)
+{
+        virDomainPtr *domains = NULL;
+        int r = 0;
+
+        int count = virConnectListAllDomains(call->connection, &domains, 0);
+        if (count < 0) {
+                fail(call);
+                return;
+        }
+        for (int i = 0; i < count; i++) {
+                if (r >= 0)
+                        r = list_one(call, domains[i]);
+                (void)virDomainFree(domains[i]);
+        }
+        free(domains);
+}
+
+static virDomainPtr look_up(struct call *call)
+{
+        virDomainPtr domain = virDomainLookupByName(call->connection, call->name);
+
+        if (!domain && vanished())
+                domain = virDomainLookupByUUIDString(call->connection, call->name);
+        if (domain)
+                return domain;
+        fail(call);
+        /* Text that is no UUID is no error of the caller: there is no VM of that name. */
+        if (call->answer.failure == FAILURE_URI)
+                call->answer.failure = FAILURE_UNKNOWN;
+        return NULL;
+}
+
+static bool is_persistent(struct call *call, virDomainPtr domain)
+{
+        int r = virDomainIsPersistent(domain);
+
+        if (r < 0)
+                fail(call);
+        else if (r == 0)
+                call->answer.failure = FAILURE_TRANSIENT;
+        return r > 0;
+}
+
+static char *definition_of(struct call *call, virDomainPtr domain)
+{
+        char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
+
+        if (!xml)
+                fail(call);
+        return xml;
+}
+
+static void run_read(struct call *call)
+{
+        virDomainPtr domain = look_up(call);
+
+        if (!domain)
+                return;
+        if (is_persistent(call, domain)) {
+                /* A driver without managed saves says so by failing. */
+                if (virDomainHasManagedSaveImage(domain, 0) > 0)
+                        call->answer.failure = FAILURE_SAVED;
+                else
+                        call->answer.xml = definition_of(call, domain);
+        }
+        (void)virDomainFree(domain);
+}
+
+/*
+ * Without VIR_DOMAIN_DEFINE_VALIDATE: libvirt's schema refuses some definitions that libvirt wrote itself,
+ * and what was valid before our edit stays so.
+ */
+static void run_define(struct call *call)
+{
+        virDomainPtr domain = look_up(call), defined = NULL;
+        char *now = NULL;
+
+        if (!domain)
+                return;
+        if (!is_persistent(call, domain))
+                goto out;
+        now = definition_of(call, domain);
+        if (!now)
+                goto out;
+        if (!util_equal(now, call->old_xml)) {
+                call->answer.failure = FAILURE_CHANGED;
+                goto out;
+        }
+        defined = virDomainDefineXMLFlags(call->connection, call->new_xml, 0);
+        if (!defined) {
+                fail(call);
+                goto out;
+        }
+        call->answer.xml = definition_of(call, defined);
+        if (!call->answer.xml && call->answer.failure != FAILURE_MEMORY)
+                call->answer.failure = FAILURE_READBACK;
+        (void)virDomainFree(defined);
+out:
+        free(now);
+        (void)virDomainFree(domain);
+}
+
+/* ---- for the rest of the library ----------------------------------------------------------------- */
+
+int connection_open(const char *uri, bool read_only, unsigned int deadline, struct answer *answer,
+                    struct vfioctl_virt **ret)
+{
+        _cleanup_(call_freep) struct call *call = NULL;
+        _cleanup_(connection_closep) struct vfioctl_virt *virt = calloc(1, sizeof(*virt));
+
+        if (!virt)
+                return -ENOMEM;
+        int r = util_copy(uri ? uri : CONNECTION_URI, &virt->uri);
+        if (r < 0)
+                return r;
+        r = call_new(run_open, NULL, &call);
+        if (r < 0)
+                return r;
+        call->read_only = read_only;
+        r = util_copy(virt->uri, &call->uri);
+        if (r < 0)
+                return r;
+        r = perform(NULL, &call, deadline, answer);
+        if (r < 0)
+                return r;
+        virt->connection = util_steal(call->connection);
+        *ret = util_steal(virt);
+        return 0;
+}
+
+struct vfioctl_virt *connection_close(struct vfioctl_virt *virt)
+{
+        struct call *call = NULL;
+
+        if (!virt)
+                return NULL;
+        /* Closing asks the daemon, too: a stuck connection is left to the end of the process. */
+        if (virt->connection && !virt->stuck && call_new(run_close, NULL, &call) == 0) {
+                call->connection = virt->connection;
+                (void)call_run(&call, CONNECTION_OPEN_DEADLINE);
+                (void)call_free(call);
+        }
+        free(virt->uri);
+        free(virt);
+        return NULL;
+}
+
+const char *connection_uri(const struct vfioctl_virt *virt)
+{
+        return virt->uri;
+}
+
+int connection_list(struct vfioctl_virt *virt, struct answer *answer)
+{
+        _cleanup_(call_freep) struct call *call = NULL;
+
+        int r = call_new(run_list, virt->connection, &call);
+        if (r < 0)
+                return r;
+        return perform(virt, &call, CONNECTION_REPORT_DEADLINE, answer);
+}
+
+int connection_read(struct vfioctl_virt *virt, const char *name, struct answer *answer)
+{
+        _cleanup_(call_freep) struct call *call = NULL;
+
+        int r = call_new(run_read, virt->connection, &call);
+        if (r < 0)
+                return r;
+        r = util_copy(name, &call->name);
+        if (r < 0)
+                return r;
+        return perform(virt, &call, CONNECTION_REPORT_DEADLINE, answer);
+}
+
+int connection_define(struct vfioctl_virt *virt, const char *name, const char *old_xml, const char *new_xml,
+                      struct answer *answer)
+{
+        _cleanup_(call_freep) struct call *call = NULL;
+
+        int r = call_new(run_define, virt->connection, &call);
+        if (r < 0)
+                return r;
+        if (util_copy(name, &call->name) < 0 || util_copy(old_xml, &call->old_xml) < 0 ||
+            util_copy(new_xml, &call->new_xml) < 0)
+                return -ENOMEM;
+        return perform(virt, &call, CONNECTION_CHANGE_DEADLINE, answer);
+}

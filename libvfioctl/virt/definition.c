@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "connection.h"
+#include "domain_private.h"
+#include "text.h"
+
+/* Adds a finding whose strings were made for it. */
+static int report(struct vfioctl_findings *findings, enum vfioctl_severity severity, const char *code,
+                  const char *culprit, const char *text, const char *fix)
+{
+        return vfioctl_findings_add(findings, &(struct vfioctl_finding){
+                                                      .severity = severity,
+                                                      .code = code,
+                                                      .culprit = culprit,
+                                                      .text = text,
+                                                      .fix = fix,
+                                              });
+}
+
+/* " -c URI" for virsh, or "" where it is what virsh takes anyway. */
+static int virsh_connect(const char *uri, char **ret)
+{
+        _cleanup_free_ char *word = NULL;
+
+        if (util_equal(uri, CONNECTION_URI))
+                return util_copy("", ret);
+        int r = text_shell_word(uri, &word);
+        return r < 0 ? r : util_format(ret, " -c %s", word);
+}
+
+/* A refusal about the connection: -ENOTCONN, or -ENOMEM. */
+static int refuse_connection(struct vfioctl_findings *findings, const char *uri, const struct answer *answer)
+{
+        _cleanup_free_ char *text = NULL, *fix = NULL, *shown = NULL, *connect = NULL;
+        bool local = util_has_prefix(uri, "qemu:///");
+        int r;
+
+        r = text_printable(uri, &shown);
+        if (r < 0)
+                return r;
+        if (answer->failure == FAILURE_TIMEOUT)
+                r = util_format(&text, "libvirt does not answer (%s)", shown);
+        else
+                r = util_format(&text, "cannot reach libvirt (%s): %s", shown,
+                                answer->reason ? answer->reason : "no reason given");
+        if (r < 0)
+                return r;
+
+        if (answer->failure == FAILURE_URI)
+                r = util_copy("--connect " CONNECTION_URI, &fix);
+        else if (local && answer->failure == FAILURE_NOT_RUNNING)
+                r = util_copy("systemctl start libvirtd", &fix);
+        else if (local && answer->failure == FAILURE_TIMEOUT)
+                r = util_copy("systemctl restart libvirtd", &fix);
+        else if (local && answer->failure == FAILURE_ACCESS)
+                r = util_copy("run it as root, or join libvirt's group: usermod -aG libvirt USER", &fix);
+        else {
+                r = virsh_connect(uri, &connect);
+                if (r >= 0)
+                        r = util_format(&fix, "virsh%s list --all", connect);
+        }
+        if (r < 0)
+                return r;
+        r = report(findings, VFIOCTL_REFUSAL, "libvirt-unreachable", shown, text, fix);
+        return r < 0 ? r : -ENOTCONN;
+}
+
+/* A refusal about one VM, or (`name` NULL) about a call on all. Returns its errno, or -ENOMEM. */
+static int refuse_vm(struct vfioctl_findings *findings, const struct vfioctl_virt *virt, const char *name,
+                     const struct answer *answer)
+{
+        _cleanup_free_ char *shown = NULL, *word = NULL, *connect = NULL, *text = NULL, *fix = NULL;
+        const char *code = "libvirt-failed", *reason = answer->reason ? answer->reason : "no reason given";
+        int r, result = -EPERM;
+
+        r = virsh_connect(connection_uri(virt), &connect);
+        if (r < 0)
+                return r;
+        r = text_printable(name ? name : "", &shown);
+        if (r < 0)
+                return r;
+        r = text_shell_word(name ? name : "", &word);
+        if (r < 0)
+                return r;
+        /* virsh takes a name that begins with a dash only like this. */
+        const char *option = name && name[0] == '-' ? "--domain=" : "";
+
+        switch (answer->failure) {
+        case FAILURE_UNKNOWN:
+                code = "vm-unknown";
+                r = util_format(&text, "there is no VM \"%s\"", shown);
+                if (r >= 0)
+                        r = util_format(&fix, "virsh%s list --all", connect);
+                break;
+        case FAILURE_TRANSIENT:
+                code = "vm-transient";
+                r = util_format(&text, "VM \"%s\" is transient: it has no definition to change", shown);
+                if (r >= 0)
+                        r = util_format(
+                                &fix,
+                                "virsh%s dumpxml --inactive --security-info %s%s | virsh%s define /dev/stdin",
+                                connect, option, word, connect);
+                break;
+        case FAILURE_SAVED:
+                code = "vm-managed-save";
+                r = util_format(&text,
+                                "VM \"%s\" has a managed save: it would start with the devices it had then",
+                                shown);
+                if (r >= 0)
+                        r = util_format(&fix, "virsh%s managedsave-remove %s%s", connect, option, word);
+                break;
+        case FAILURE_CHANGED:
+                code = "vm-changed";
+                result = -ESTALE;
+                r = util_format(&text, "the definition of VM \"%s\" was changed by somebody else meanwhile",
+                                shown);
+                if (r >= 0)
+                        r = util_copy("try again", &fix);
+                break;
+        case FAILURE_TIMEOUT:
+                result = -EIO;
+                r = name ? util_format(&text,
+                                       "libvirt does not answer; what became of VM \"%s\" is not known",
+                                       shown)
+                         : util_copy("libvirt does not answer", &text);
+                if (r >= 0)
+                        r = util_copy("systemctl restart libvirtd", &fix);
+                break;
+        case FAILURE_READBACK:
+                result = -EIO;
+                r = util_format(&text, "VM \"%s\" was redefined, but could not be read again: %s", shown,
+                                reason);
+                break;
+        default:
+                result = -EIO;
+                r = name ? util_format(&text, "libvirt failed on VM \"%s\": %s", shown, reason)
+                         : util_format(&text, "libvirt failed: %s", reason);
+                break;
+        }
+        if (r < 0)
+                return r;
+        r = report(findings, VFIOCTL_REFUSAL, code, name ? shown : NULL, text, fix);
+        return r < 0 ? r : result;
+}
+
+VFIOCTL_EXPORT int vfioctl_virt_open(const char *uri, bool read_only, struct vfioctl_findings *findings,
+                                     struct vfioctl_virt **ret)
+{
+        _cleanup_answer_ struct answer answer = {0};
+
+        int r = connection_open(uri, read_only, CONNECTION_OPEN_DEADLINE, &answer, ret);
+        return answer.failure != FAILURE_NONE && r == -EIO
+                       ? refuse_connection(findings, uri ? uri : CONNECTION_URI, &answer)
+                       : r;
+}
+
+VFIOCTL_EXPORT struct vfioctl_virt *vfioctl_virt_free(struct vfioctl_virt *virt)
+{
+        return connection_close(virt);
+}
+
+/* Adds what one definition names; a definition that we cannot read is told, and the others go on. */
+static int add_devices(struct vfioctl_vms *vms, int index, const char *name, const char *xml,
+                       struct vfioctl_findings *findings)
+{
+        _cleanup_(vfioctl_domain_freep) struct vfioctl_domain *domain = NULL;
+        _cleanup_free_ char *error = NULL, *text = NULL, *shown = NULL;
+
+        int r = vfioctl_domain_parse(xml, strlen(xml), &domain, &error);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                r = text_printable(name, &shown);
+                if (r < 0)
+                        return r;
+                r = util_format(&text, "the definition of VM \"%s\" cannot be read: %s", shown,
+                                error ? error : strerror(-r));
+                if (r < 0)
+                        return r;
+                return report(findings, VFIOCTL_WARNING, "vm-unreadable", shown, text, NULL);
+        }
+        for (size_t i = 0; i < domain->n_hostdevs; i++) {
+                r = vfioctl_vms_add_device(vms, (size_t)index, &domain->hostdevs[i].host);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static inline struct vfioctl_vms *vms_free(struct vfioctl_vms *vms)
+{
+        return vfioctl_vms_free(vms);
+}
+DEFINE_CLEANUP(struct vfioctl_vms, vms_free)
+
+VFIOCTL_EXPORT int vfioctl_virt_list(struct vfioctl_virt *virt, struct vfioctl_findings *findings,
+                                     struct vfioctl_vms **ret)
+{
+        _cleanup_answer_ struct answer answer = {0};
+        _cleanup_(vms_freep) struct vfioctl_vms *vms = NULL;
+
+        int r = connection_list(virt, &answer);
+        if (r < 0)
+                return answer.failure != FAILURE_NONE && r == -EIO ? refuse_vm(findings, virt, NULL, &answer)
+                                                                   : r;
+        r = vfioctl_vms_new(&vms);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < answer.n_vms; i++) {
+                const struct listed_vm *vm = &answer.vms[i];
+
+                int index = vfioctl_vms_add(vms, vm->name, vm->uuid, vm->running);
+                if (index < 0)
+                        return index;
+                r = add_devices(vms, index, vm->name, vm->definition, findings);
+                if (r >= 0 && vm->live)
+                        r = add_devices(vms, index, vm->name, vm->live, findings);
+                if (r < 0)
+                        return r;
+        }
+        *ret = util_steal(vms);
+        return 0;
+}
+
+VFIOCTL_EXPORT int vfioctl_virt_read(struct vfioctl_virt *virt, const char *name,
+                                     struct vfioctl_findings *findings, struct vfioctl_domain **ret,
+                                     char **ret_xml)
+{
+        _cleanup_answer_ struct answer answer = {0};
+        _cleanup_(vfioctl_domain_freep) struct vfioctl_domain *domain = NULL;
+        _cleanup_free_ char *error = NULL;
+
+        int r = connection_read(virt, name, &answer);
+        if (r < 0)
+                return answer.failure != FAILURE_NONE && r == -EIO ? refuse_vm(findings, virt, name, &answer)
+                                                                   : r;
+        r = vfioctl_domain_parse(answer.xml, strlen(answer.xml), &domain, &error);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                answer.failure = FAILURE_LIBVIRT;
+                answer.reason = util_steal(error);
+                return refuse_vm(findings, virt, name, &answer);
+        }
+        *ret = util_steal(domain);
+        if (ret_xml)
+                *ret_xml = util_steal(answer.xml);
+        return 0;
+}
+
+VFIOCTL_EXPORT int vfioctl_virt_define(struct vfioctl_virt *virt, const char *name, const char *old_xml,
+                                       const char *new_xml, struct vfioctl_findings *findings, char **ret_now)
+{
+        _cleanup_answer_ struct answer answer = {0};
+
+        int r = connection_define(virt, name, old_xml, new_xml, &answer);
+        if (r < 0)
+                return answer.failure != FAILURE_NONE && r == -EIO ? refuse_vm(findings, virt, name, &answer)
+                                                                   : r;
+        if (ret_now)
+                *ret_now = util_steal(answer.xml);
+        return 0;
+}

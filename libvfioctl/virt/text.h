@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VFIOCTL_VIRT_TEXT_H
+#define VFIOCTL_VIRT_TEXT_H
+
+/* A VM's name may be any bytes: how it is shown to a person, and how it is typed into a shell. Pure. */
+
+#include "../util.h"
+
+/* On one line, cut after some 64 characters; what is no printable UTF-8 becomes \n, \x1b, ... */
+int text_printable(const char *text, char **ret);
+
+/* As one word of a shell's command line, quoted only where that is needed. */
+int text_shell_word(const char *text, char **ret);
+
+#endif

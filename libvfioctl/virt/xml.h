@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VFIOCTL_VIRT_XML_H
+#define VFIOCTL_VIRT_XML_H
+
+/*
+ * Edits of an XML tree that can be undone to the byte: an element goes in with the indentation of its
+ * neighbours and takes exactly that with it when it goes. Pure.
+ */
+
+#include <libxml/tree.h>
+
+#include "../util.h"
+#include "libvfioctl-virt.h"
+
+/*
+ * First child element, and next sibling element, of this name and namespace (NULL: none). Both take NULL for
+ * the node.
+ */
+xmlNode *xml_child(const xmlNode *parent, const char *name, const char *namespace);
+xmlNode *xml_next(const xmlNode *node, const char *name, const char *namespace);
+
+/* Value of an attribute without a namespace, borrowed; NULL when there is none. */
+const char *xml_attribute(const xmlNode *node, const char *name);
+
+/* An attribute as libvirt reads numbers (decimal, 0x, 0). -ENOENT, -EINVAL, -ERANGE. */
+int xml_number(const xmlNode *node, const char *name, uint64_t maximum, uint64_t *ret);
+
+/*
+ * Reads the attributes domain, bus, slot, function; a missing one is 0, as in libvirt. -ENOENT when none is
+ * there, -EINVAL, -ERANGE.
+ */
+int xml_pci_address(const xmlNode *node, struct vfioctl_address *ret);
+
+/* A new element below `parent` (NULL: on its own), for a tree that is still to be inserted. */
+xmlNode *xml_new(xmlNode *parent, const char *name);
+
+/* Sets an attribute. 0 or -ENOMEM. */
+int xml_set(xmlNode *node, const char *name, const char *format, ...) _printf_(3, 4);
+
+/*
+ * Puts the new tree `node` behind `after`, or behind the last child of `parent` when `after` is NULL, and
+ * indents it as its neighbours are. On failure, -ENOMEM, `node` is still the caller's.
+ */
+int xml_insert(xmlNode *parent, xmlNode *after, xmlNode *node);
+
+/* Takes out and frees `node` and the line break and indentation in front of it. 0 or -ENOMEM. */
+int xml_remove(xmlNode *node);
+
+static inline xmlNode *xml_free(xmlNode *node)
+{
+        xmlFreeNode(node);
+        return NULL;
+}
+DEFINE_CLEANUP(xmlNode, xml_free)
+
+#endif
