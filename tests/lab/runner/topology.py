@@ -13,7 +13,7 @@ import struct
 BRIDGES = {"pcie-root-port", "x3130-upstream", "xio3130-downstream", "pcie-pci-bridge", "pci-bridge"}
 ROOTS = {"pxb-pcie"}
 TOP_KEYS = {"spdx", "description", "like", "memory", "cpus", "sockets", "numa", "ids", "host_drivers", "devices", "slots",
-            "kernel_args", "change"}
+            "kernel_args", "qemu_args", "change"}
 DEVICE_KEYS = {"id", "driver", "bus", "addr", "bus_nr", "props", "show", "host_driver"}
 
 
@@ -51,15 +51,17 @@ def check(host, path):
     seen = {"pcie.0"}
     for dev in host["devices"]:
         ident = dev.get("id", "?")
-        if set(dev) - DEVICE_KEYS or not {"id", "driver", "addr"} <= set(dev):
-            raise HostError(f"{path}: device '{ident}': needs id, driver, addr; may have {', '.join(sorted(DEVICE_KEYS))}")
+        on_pci = dev.get("bus", "pcie.0") == "pcie.0" or "." not in dev["bus"]
+        if set(dev) - DEVICE_KEYS or not {"id", "driver"} <= set(dev) or ("addr" in dev) != on_pci:
+            raise HostError(f"{path}: device '{ident}': needs id, driver, and addr if it is on a PCI bus; "
+                            f"may have {', '.join(sorted(DEVICE_KEYS))}")
         if ident in seen:
             raise HostError(f"{path}: device '{ident}' is there twice")
-        if dev.get("bus", "pcie.0") not in seen:
+        if on_pci and dev.get("bus", "pcie.0") not in seen:
             raise HostError(f"{path}: device '{ident}' is on bus '{dev['bus']}', which is not above it")
         if dev["driver"] in ROOTS and "bus_nr" not in dev:
             raise HostError(f"{path}: device '{ident}' needs a bus_nr")
-        if not re.fullmatch(r"[0-9a-f]{2}\.[0-7]", dev["addr"]):
+        if on_pci and not re.fullmatch(r"[0-9a-f]{2}\.[0-7]", dev["addr"]):
             raise HostError(f"{path}: device '{ident}': addr is DEVICE.FUNCTION in hex, such as 02.0")
         if "show" in dev and dev["show"] not in host.get("ids", {}):
             raise HostError(f"{path}: device '{ident}' shows '{dev['show']}', which is not in ids")
@@ -72,7 +74,7 @@ def check(host, path):
 def addresses(host):
     """id -> full PCI address, for every device but root buses."""
     children = {}
-    for dev in host["devices"]:
+    for dev in (d for d in host["devices"] if "addr" in d):
         children.setdefault(dev.get("bus", "pcie.0"), []).append(dev)
     found = {}
 
@@ -105,12 +107,15 @@ def id_map(host):
 
 def qemu_args(host):
     args = ["-smp", f"{host['cpus']},sockets={host.get('sockets', 1)}", "-m", str(host["memory"])]
+    args += host.get("qemu_args", [])
     for n, node in enumerate(host.get("numa", [])):
         args += ["-object", f"memory-backend-ram,id=node{n},size={node['memory']}M",
                  "-numa", f"node,nodeid={n},memdev=node{n}"]
         args += [a for c in node["cpus"] for a in ("-numa", f"cpu,node-id={n},socket-id={c}")]
     for dev in host["devices"]:
-        words = [dev["driver"], f"id={dev['id']}", f"bus={dev.get('bus', 'pcie.0')}", f"addr={dev['addr']}"]
+        words = [dev["driver"], f"id={dev['id']}", f"bus={dev.get('bus', 'pcie.0')}"]
+        if "addr" in dev:
+            words.append(f"addr={dev['addr']}")
         if "bus_nr" in dev:
             words.append(f"bus_nr={dev['bus_nr']}")
         words += [f"{k}={v}" for k, v in dev.get("props", {}).items()]
@@ -123,7 +128,7 @@ def smbios_slots(host):
     where = addresses(host)
     blob = b""
     for n, slot in enumerate(host.get("slots", [])):
-        lanes = re.search(r"X(\d+)$", slot["designation"])
+        lanes = re.search(r"X(\d+)(?:_\d+)?$", slot["designation"])
         width = {"1": 8, "4": 10, "8": 11, "16": 13}.get(lanes.group(1) if lanes else "", 2)
         kind = {"1": 0xB2, "4": 0xB4, "8": 0xB5, "16": 0xB6}.get(lanes.group(1) if lanes else "", 0xB1)
         address = where.get(slot.get("device"))
@@ -132,7 +137,7 @@ def smbios_slots(host):
             seg, b, df = address.split(":")
             segment, bus = int(seg, 16), int(b, 16)
             devfn = int(df.split(".")[0], 16) << 3 | int(df.split(".")[1])
-        blob += struct.pack("<BBHBBBBBHBBHBB", 9, 17 + 0, 0x0900 + n, 1, kind, width, 4 if address else 3, 4,
+        blob += struct.pack("<BBHBBBBBHBBHBB", 9, 17, 0x0900 + n, 1, kind, width, 4 if address else 3, 4,
                             slot["number"], 0x0C, 0x01, segment, bus, devfn)
         blob += slot["designation"].encode() + b"\0\0"
     return blob

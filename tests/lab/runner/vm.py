@@ -31,7 +31,8 @@ def _die_with_parent():
 
 def base_args(kernel, host, topology_args, folder, stage):
     args = [QEMU, "-name", f"lab-{host['name']}", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-            "-monitor", "none", "-M", "q35,kernel-irqchip=split", "-accel", "tcg,thread=multi", "-cpu", "max",
+            "-monitor", "none", "-M", "q35,kernel-irqchip=split,sata=off,smbus=off", "-accel", "tcg,thread=multi", "-cpu", "max",
+            "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
             "-device", "intel-iommu,intremap=on,caching-mode=on",
             "-kernel", str(kernel.image), "-initrd", str(folder / "initrd"),
             "-append", " ".join([KERNEL_ARGS] + host.get("kernel_args", [])),

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh
+# Helpers for lab scripts, to be sourced first: . "$LAB/lib.sh"
+# Every process costs some 40 ms in the lab, so these fork as little as they can.
+
+# --- results, TAP-like: at the end of the script call lab_done ---------------
+
+lab_count=0
+lab_failed=0
+lab_finished=
+
+# ok DESCRIPTION / fail DESCRIPTION [DETAIL]: one result; the script goes on
+ok() {
+	lab_count=$((lab_count + 1))
+	echo "ok $lab_count - $1"
+}
+
+fail() {
+	lab_count=$((lab_count + 1))
+	lab_failed=$((lab_failed + 1))
+	echo "not ok $lab_count - $1"
+	[ -z "${2-}" ] || printf '%s\n' "$2" | sed 's/^/# /'
+}
+
+# is DESCRIPTION GOT EXPECTED
+is() {
+	if [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		fail "$1" "got:      $2
+expected: $3"
+	fi
+}
+
+# runs DESCRIPTION COMMAND...: passes if the command does; its output shows if not
+runs() {
+	lab_description=$1
+	shift
+	if lab_output=$("$@" 2>&1); then
+		ok "$lab_description"
+	else
+		fail "$lab_description" "exit $?: $*
+$lab_output"
+	fi
+}
+
+# exits DESCRIPTION CODE COMMAND...: passes if the command exits with CODE; $lab_output has what it said
+exits() {
+	lab_description=$1 lab_expected=$2
+	shift 2
+	lab_code=0
+	lab_output=$("$@" 2>&1) || lab_code=$?
+	if [ "$lab_code" -eq "$lab_expected" ]; then
+		ok "$lab_description"
+	else
+		fail "$lab_description" "exit $lab_code, not $lab_expected: $*
+$lab_output"
+	fi
+}
+
+# bail REASON: nothing that follows could be meant
+bail() {
+	echo "Bail out! $*"
+	lab_finished=1
+	exit 1
+}
+
+lab_done() {
+	lab_finished=1
+	echo "1..$lab_count"
+	[ "$lab_failed" -eq 0 ] || echo "# $lab_failed of $lab_count failed"
+	[ "$lab_failed" -eq 0 ] && [ "$lab_count" -gt 0 ]
+	exit $?
+}
+
+# A script that ends before lab_done has not passed, whatever its last command said.
+trap 'lab_code=$?; [ -n "$lab_finished" ] || { echo "Bail out! ended before lab_done (exit $lab_code)"; exit 1; }' EXIT
+
+# --- waiting ----------------------------------------------------------------
+
+# lab_uptime VARIABLE: hundredths of a second since boot
+lab_uptime() {
+	read -r lab_seconds _ </proc/uptime
+	lab_hundredths=${lab_seconds#*.}
+	eval "$1=$((${lab_seconds%.*} * 100 + ${lab_hundredths#0}))"
+}
+
+# lab_wait_until SECONDS COMMAND...: runs COMMAND every 50 ms until it succeeds; fails when the time is up
+lab_wait_until() {
+	lab_uptime lab_now
+	lab_until=$((lab_now + $1 * 100))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		lab_uptime lab_now
+		[ "$lab_now" -lt "$lab_until" ] || return 1
+		/bin/busybox usleep 50000
+	done
+}
+
+# --- PCI --------------------------------------------------------------------
+
+lab_pci=/sys/bus/pci
+
+# lab_address ID: the address of a device of the host's description, such as die2a
+lab_address() {
+	while read -r lab_id lab_where; do
+		[ "$lab_id" = "$1" ] || continue
+		echo "$lab_where"
+		return 0
+	done </run/lab/addresses
+	return 1
+}
+
+# lab_driver_links: every PCI function and its driver ("-": none), to compare before and after
+lab_driver_links() (
+	for d in $lab_pci/devices/*; do
+		if cd -P "$d/driver" 2>/dev/null; then
+			echo "${d##*/} ${PWD##*/}"
+		else
+			echo "${d##*/} -"
+		fi
+	done
+)
+
+# lab_driver ADDRESS / lab_group ADDRESS: the last part of that link ("-": none)
+lab_driver() (
+	cd -P "$lab_pci/devices/$1/driver" 2>/dev/null && echo "${PWD##*/}" || echo -
+)
+
+lab_group() (
+	cd -P "$lab_pci/devices/$1/iommu_group" 2>/dev/null && echo "${PWD##*/}" || echo -
+)
+
+# lab_sysfs ADDRESS ATTRIBUTE
+lab_sysfs() {
+	read -r lab_value <"$lab_pci/devices/$1/$2" && echo "$lab_value"
+}
+
+# lab_to_vfio ADDRESS / lab_to_host ADDRESS: by the bare kernel writes, to have something to compare with
+lab_to_vfio() {
+	[ -e $lab_pci/drivers/vfio-pci ] || modprobe vfio-pci
+	echo vfio-pci >"$lab_pci/devices/$1/driver_override"
+	[ ! -e "$lab_pci/devices/$1/driver" ] || echo "$1" >"$lab_pci/devices/$1/driver/unbind"
+	echo "$1" >$lab_pci/drivers_probe
+}
+
+lab_to_host() {
+	echo >"$lab_pci/devices/$1/driver_override"
+	[ ! -e "$lab_pci/devices/$1/driver" ] || echo "$1" >"$lab_pci/devices/$1/driver/unbind"
+	echo "$1" >$lab_pci/drivers_probe
+}
+
+# lab_drm_node ADDRESS card|renderD: its device node
+lab_drm_node() {
+	for lab_node in "$lab_pci/devices/$1/drm/$2"[0-9]*; do
+		case ${lab_node##*/} in
+		*-*) continue ;;
+		esac
+		[ -e "/dev/dri/${lab_node##*/}" ] || continue
+		echo "/dev/dri/${lab_node##*/}"
+		return 0
+	done
+	return 1
+}
+
+# lab_hold MODE ARGS...: starts a holder (see tools/hold.c), returns when it holds; its pid is in $lab_holder
+lab_hold() {
+	lab_fifo=/run/lab/hold.$$.$lab_count
+	mkfifo "$lab_fifo"
+	/run/lab/hold "$@" >"$lab_fifo" &
+	lab_holder=$!
+	lab_said=
+	read -r lab_said <"$lab_fifo"
+	rm "$lab_fifo"
+	[ "$lab_said" = holding ]
+}
+
+# --- virtual machines -------------------------------------------------------
+
+# lab_define_vm NAME [--numa NODE] [--memory MiB] [--vnc-password TEXT] [--hostdev ADDRESS]...
+lab_define_vm() {
+	lab_vm=$1 lab_memory=64 lab_tune='' lab_vnc='' lab_hostdevs=''
+	shift
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--numa) lab_tune="<numatune><memory mode='strict' nodeset='$2'/></numatune>" ;;
+		--memory) lab_memory=$2 ;;
+		--vnc-password) lab_vnc="<graphics type='vnc' port='-1' autoport='yes' passwd='$2'/><video><model type='vga' vram='16384'/></video>" ;;
+		--hostdev)
+			lab_rest=${2#*:}
+			lab_hostdevs="$lab_hostdevs<hostdev mode='subsystem' type='pci' managed='yes'><source><address domain='0x${2%%:*}' bus='0x${lab_rest%%:*}' slot='0x$(expr "$2" : '.*:\(..\)\..')' function='0x${2##*.}'/></source></hostdev>"
+			;;
+		*) bail "lab_define_vm: unknown option $1" ;;
+		esac
+		shift 2
+	done
+	cat >"/run/lab/define.$$.xml" <<-XML
+		<domain type='qemu'>
+		  <name>$lab_vm</name>
+		  <memory unit='MiB'>$lab_memory</memory>
+		  <vcpu>1</vcpu>
+		  $lab_tune
+		  <os><type arch='x86_64' machine='q35'>hvm</type></os>
+		  <features><acpi/></features>
+		  <devices>
+		    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+		    <controller type='usb' model='none'/>
+		    $lab_vnc
+		    $lab_hostdevs
+		    <memballoon model='none'/>
+		  </devices>
+		</domain>
+	XML
+	virsh -q define "/run/lab/define.$$.xml"
+}
+
+# lab_guest_pci VM: the PCI devices as the VM has them
+lab_guest_pci() {
+	virsh qemu-monitor-command "$1" --hmp 'info pci'
+}
