@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "domain_private.h"
 
-#define BUS_MAX   255
-#define SLOT_MAX  31
 #define GPU_MAX   8 /* functions of one slot */
 #define NAMESPACE VFIOCTL_DOMAIN_NAMESPACE
 
@@ -14,217 +12,6 @@
  * fills a gap below the last port, so they can go only from the end. `created` names the elements that were
  * not there before us.
  */
-
-struct ports {
-        bool ours[BUS_MAX + 1];  /* root ports recorded as added by us */
-        bool model[BUS_MAX + 1]; /* buses that are a pcie-root-port */
-        bool used[BUS_MAX + 1];  /* buses that some device sits on */
-        unsigned int last;       /* the highest bus that the definition names */
-};
-
-typedef int (*address_fn)(const xmlNode *node, const struct vfioctl_address *address, void *userdata);
-
-/* Calls `fn` for each guest PCI address, in whatever element; those in <source> are the host's. */
-static int each_guest_address(const xmlNode *node, address_fn fn, void *userdata)
-{
-        for (const xmlNode *child = node ? node->children : NULL; child; child = child->next) {
-                struct vfioctl_address address;
-
-                if (child->type != XML_ELEMENT_NODE || util_equal((const char *)child->name, "source"))
-                        continue;
-                if (util_equal((const char *)child->name, "address") &&
-                    util_equal(xml_attribute(child, "type"), "pci") &&
-                    xml_pci_address(child, &address) == 0) {
-                        int r = fn(child, &address, userdata);
-                        if (r < 0)
-                                return r;
-                }
-                int r = each_guest_address(child, fn, userdata);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static xmlNode *find_devices(const struct vfioctl_domain *domain)
-{
-        return xml_child(xmlDocGetRootElement(domain->document), "devices", NULL);
-}
-
-static xmlNode *find_gpus(const struct vfioctl_domain *domain)
-{
-        xmlNode *metadata = xml_child(xmlDocGetRootElement(domain->document), "metadata", NULL);
-
-        return xml_child(metadata, "gpus", NAMESPACE);
-}
-
-static bool is_pci_controller(const xmlNode *node)
-{
-        return util_equal(xml_attribute(node, "type"), "pci");
-}
-
-/*
- * libvirt's own choice (qemuDomainMachineIsI440FX) where the definition does not say it by its controllers.
- * "pc-q35-7.2" begins like the names of an i440fx.
- */
-static bool has_pcie(const struct vfioctl_domain *domain)
-{
-        const xmlNode *root = xmlDocGetRootElement(domain->document);
-        bool pci_root = false;
-
-        for (const xmlNode *node = xml_child(find_devices(domain), "controller", NULL); node;
-             node = xml_next(node, "controller", NULL)) {
-                const char *model = xml_attribute(node, "model");
-                if (!is_pci_controller(node) || !model)
-                        continue;
-                if (util_equal(model, "pcie-root"))
-                        return true;
-                pci_root = pci_root || util_equal(model, "pci-root");
-        }
-        if (pci_root)
-                return false;
-        const char *machine = xml_attribute(xml_child(xml_child(root, "os", NULL), "type", NULL), "machine");
-        if (!machine)
-                return true;
-        return !(util_equal(machine, "pc") || util_has_prefix(machine, "pc-i440fx-") ||
-                 util_has_prefix(machine, "pc-0.") || util_has_prefix(machine, "pc-1."));
-}
-
-/* ---- ports --------------------------------------------------------------------------------------- */
-
-static int mark_bus(const xmlNode *node, const struct vfioctl_address *address, void *userdata)
-{
-        struct ports *ports = userdata;
-
-        (void)node;
-        if (address->domain != 0)
-                return 0;
-        ports->used[address->bus] = true;
-        if (address->bus > ports->last)
-                ports->last = address->bus;
-        return 0;
-}
-
-static void read_ports(const struct vfioctl_domain *domain, struct ports *ports)
-{
-        const xmlNode *devices = find_devices(domain);
-        const char *recorded = xml_attribute(find_gpus(domain), "ports");
-
-        memset(ports, 0, sizeof(*ports));
-        (void)each_guest_address(devices, mark_bus, ports);
-        for (const xmlNode *node = xml_child(devices, "controller", NULL); node;
-             node = xml_next(node, "controller", NULL)) {
-                uint64_t index;
-                if (!is_pci_controller(node) || xml_number(node, "index", BUS_MAX, &index) < 0)
-                        continue;
-                ports->model[index] = util_equal(xml_attribute(node, "model"), "pcie-root-port");
-                if (index > ports->last)
-                        ports->last = (unsigned int)index;
-        }
-        while (recorded && *recorded) {
-                char *end = NULL;
-                unsigned long index = strtoul(recorded, &end, 10);
-                if (end == recorded)
-                        break;
-                if (index <= BUS_MAX)
-                        ports->ours[index] = ports->model[index];
-                recorded = end;
-        }
-}
-
-static int write_ports(xmlNode *gpus, const struct ports *ports)
-{
-        char text[(BUS_MAX + 1) * 4 + 1] = "";
-        size_t length = 0;
-
-        for (unsigned int i = 0; i <= BUS_MAX; i++)
-                if (ports->ours[i])
-                        length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%u",
-                                                   length ? " " : "", i);
-        if (length > 0)
-                return xml_set(gpus, "ports", "%s", text);
-        (void)xmlUnsetProp(gpus, (const xmlChar *)"ports");
-        return 0;
-}
-
-static xmlNode *find_port(const struct vfioctl_domain *domain, unsigned int wanted)
-{
-        for (xmlNode *node = xml_child(find_devices(domain), "controller", NULL); node;
-             node = xml_next(node, "controller", NULL)) {
-                uint64_t index;
-                if (is_pci_controller(node) && xml_number(node, "index", BUS_MAX, &index) == 0 &&
-                    index == wanted)
-                        return node;
-        }
-        return NULL;
-}
-
-/* The last element of this name in <devices>, so that a new one stands with its like. */
-static xmlNode *last_device(const xmlNode *devices, const char *name)
-{
-        xmlNode *last = NULL;
-
-        for (xmlNode *node = xml_child(devices, name, NULL); node; node = xml_next(node, name, NULL))
-                last = node;
-        return last;
-}
-
-/* An unused port of our own, or a new one behind all others. */
-static int take_port(struct vfioctl_domain *domain, struct ports *ports, unsigned int *ret)
-{
-        xmlNode *devices = find_devices(domain);
-
-        for (unsigned int i = 1; i <= ports->last; i++)
-                if (ports->ours[i] && !ports->used[i]) {
-                        *ret = i;
-                        return 0;
-                }
-        if (ports->last >= BUS_MAX)
-                return -ENOSPC;
-
-        unsigned int index = ports->last + 1;
-        _cleanup_(xml_freep) xmlNode *port = xml_new(NULL, "controller");
-        if (!port || xml_set(port, "type", "pci") < 0 || xml_set(port, "index", "%u", index) < 0 ||
-            xml_set(port, "model", "pcie-root-port") < 0 ||
-            xml_insert(devices, last_device(devices, "controller"), port) < 0)
-                return -ENOMEM;
-        (void)util_steal(port);
-        ports->ours[index] = true;
-        ports->last = index;
-        *ret = index;
-        return 0;
-}
-
-static int mark_slot(const xmlNode *node, const struct vfioctl_address *address, void *userdata)
-{
-        bool *used = userdata;
-
-        (void)node;
-        if (address->domain == 0 && address->bus == 0)
-                used[address->device] = true;
-        return 0;
-}
-
-/*
- * A free slot of an i440fx's only bus. Slot 0 is the host bridge and slot 1 the PIIX3, whether or not the
- * definition names them; libvirt puts the first video device into slot 2.
- */
-static int take_slot(const struct vfioctl_domain *domain, unsigned int *ret)
-{
-        const xmlNode *devices = find_devices(domain);
-        const xmlNode *video = xml_child(devices, "video", NULL);
-        bool used[SLOT_MAX + 1] = {true, true};
-
-        (void)each_guest_address(devices, mark_slot, used);
-        if (video && !xml_child(video, "address", NULL))
-                used[2] = true;
-        for (unsigned int i = 0; i <= SLOT_MAX; i++)
-                if (!used[i]) {
-                        *ret = i;
-                        return 0;
-                }
-        return -ENOSPC;
-}
 
 /* ---- metadata ------------------------------------------------------------------------------------ */
 
@@ -261,7 +48,7 @@ static int forget_gpus(const struct vfioctl_domain *domain, const struct vfioctl
 {
         xmlNode *next = NULL;
 
-        for (xmlNode *gpu = xml_child(find_gpus(domain), "gpu", NAMESPACE); gpu; gpu = next) {
+        for (xmlNode *gpu = xml_child(domain_gpus(domain), "gpu", NAMESPACE); gpu; gpu = next) {
                 struct vfioctl_address functions[GPU_MAX];
                 size_t n_functions = read_functions(gpu, functions);
                 bool named = false, kept = false;
@@ -316,8 +103,7 @@ static int new_gpus(xmlNode **ret)
         return 0;
 }
 
-/* Hangs our element, once it is whole, below <metadata>, which is made behind what libvirt writes before it.
- */
+/* Hangs our element, whole by now, below <metadata>; that is made behind what libvirt writes before it. */
 static int insert_gpus(struct vfioctl_domain *domain, xmlNode **gpus)
 {
         static const char *const before[] = {"description", "title", "genid", "uuid", "name"};
@@ -342,7 +128,7 @@ static int insert_gpus(struct vfioctl_domain *domain, xmlNode **gpus)
         return 0;
 }
 
-static int add_record(xmlNode *gpus, const struct vfioctl_domain_gpu *gpu, const char *port)
+static int add_record(xmlNode *gpus, const struct vfioctl_domain_gpu *gpu, unsigned int port)
 {
         char functions[GPU_MAX * VFIOCTL_ADDRESS_SIZE] = "", buffer[VFIOCTL_ADDRESS_SIZE];
         _cleanup_(xml_freep) xmlNode *record = xml_new(NULL, "gpu");
@@ -359,7 +145,7 @@ static int add_record(xmlNode *gpus, const struct vfioctl_domain_gpu *gpu, const
             xml_set(record, "address", "%s", vfioctl_address_format(&gpu->functions[0], buffer)) < 0 ||
             xml_set(record, "functions", "%s", functions) < 0 ||
             xml_set(record, "identity", "%s", gpu->identity) < 0 ||
-            (port && xml_set(record, "port", "%s", port) < 0) || xml_insert(gpus, NULL, record) < 0)
+            (port > 0 && xml_set(record, "port", "%u", port) < 0) || xml_insert(gpus, NULL, record) < 0)
                 return -ENOMEM;
         (void)util_steal(record);
         return 0;
@@ -395,7 +181,7 @@ static int add_hostdev(xmlNode *devices, const struct vfioctl_address *host,
                 return -ENOMEM;
         if (multifunction && xml_set(guest_node, "multifunction", "on") < 0)
                 return -ENOMEM;
-        if (xml_insert(devices, last_device(devices, "hostdev"), hostdev) < 0)
+        if (xml_insert(devices, domain_last_device(devices, "hostdev"), hostdev) < 0)
                 return -ENOMEM;
         (void)util_steal(hostdev);
         return 0;
@@ -439,20 +225,26 @@ static int copy_domain(const struct vfioctl_domain *domain, struct vfioctl_domai
         return vfioctl_domain_parse(text, strlen(text), ret, NULL);
 }
 
-static void swap_domains(struct vfioctl_domain *a, struct vfioctl_domain *b)
+/* Takes the edited content over; the name and the UUID stay where callers have them. */
+static void take_edited(struct vfioctl_domain *domain, struct vfioctl_domain *edited)
 {
-        struct vfioctl_domain keep = *a;
+        struct vfioctl_domain before = *domain;
 
-        *a = *b;
-        *b = keep;
+        *domain = *edited;
+        domain->name = before.name;
+        domain->uuid = before.uuid;
+        before.name = edited->name;
+        before.uuid = edited->uuid;
+        *edited = before;
 }
 
 static int edit_add(struct vfioctl_domain *domain, const struct vfioctl_domain_gpu *gpu)
 {
-        xmlNode *root = xmlDocGetRootElement(domain->document), *gpus = find_gpus(domain);
-        struct vfioctl_address guest = {0};
+        xmlNode *root = xmlDocGetRootElement(domain->document), *gpus = domain_gpus(domain);
+        struct vfioctl_address guest;
+        unsigned int port;
         _cleanup_(xml_freep) xmlNode *fresh = NULL;
-        _cleanup_free_ char *port = NULL, *error = NULL;
+        _cleanup_free_ char *error = NULL;
         int r;
 
         r = forget_gpus(domain, gpu->functions, gpu->n_functions);
@@ -464,7 +256,7 @@ static int edit_add(struct vfioctl_domain *domain, const struct vfioctl_domain_g
                         return r;
                 gpus = fresh;
         }
-        if (!find_devices(domain)) {
+        if (!domain_devices(domain)) {
                 _cleanup_(xml_freep) xmlNode *devices = xml_new(NULL, "devices");
                 if (!devices || xml_insert(root, NULL, devices) < 0)
                         return -ENOMEM;
@@ -474,29 +266,9 @@ static int edit_add(struct vfioctl_domain *domain, const struct vfioctl_domain_g
                         return r;
         }
 
-        if (has_pcie(domain)) {
-                struct ports ports;
-                unsigned int index;
-
-                read_ports(domain, &ports);
-                r = take_port(domain, &ports, &index);
-                if (r < 0)
-                        return r;
-                r = write_ports(gpus, &ports);
-                if (r < 0)
-                        return r;
-                r = util_format(&port, "%u", index);
-                if (r < 0)
-                        return r;
-                guest.bus = (uint8_t)index;
-        } else {
-                unsigned int slot;
-
-                r = take_slot(domain, &slot);
-                if (r < 0)
-                        return r;
-                guest.device = (uint8_t)slot;
-        }
+        r = domain_take_place(domain, gpus, &guest, &port);
+        if (r < 0)
+                return r;
         r = add_record(gpus, gpu, port);
         if (r < 0)
                 return r;
@@ -507,7 +279,7 @@ static int edit_add(struct vfioctl_domain *domain, const struct vfioctl_domain_g
         }
         for (size_t i = 0; i < gpu->n_functions; i++) {
                 guest.function = (uint8_t)i;
-                r = add_hostdev(find_devices(domain), &gpu->functions[i], &guest,
+                r = add_hostdev(domain_devices(domain), &gpu->functions[i], &guest,
                                 i == 0 && gpu->n_functions > 1);
                 if (r < 0)
                         return r;
@@ -528,29 +300,21 @@ VFIOCTL_EXPORT int vfioctl_domain_add_gpu(struct vfioctl_domain *domain, const s
         r = edit_add(edited, gpu);
         if (r < 0)
                 return r;
-        swap_domains(domain, edited);
+        take_edited(domain, edited);
         return 0;
 }
 
 /* Takes our unused ports away from the end, and what we created once nothing of it is needed. */
 static int tidy(struct vfioctl_domain *domain)
 {
-        xmlNode *gpus = find_gpus(domain), *root = xmlDocGetRootElement(domain->document);
-        struct ports ports;
-        int r;
+        xmlNode *gpus = domain_gpus(domain), *root = xmlDocGetRootElement(domain->document);
 
         if (!gpus)
                 return 0;
-        for (read_ports(domain, &ports); ports.ours[ports.last] && !ports.used[ports.last];
-             read_ports(domain, &ports)) {
-                r = xml_remove(find_port(domain, ports.last));
-                if (r < 0)
-                        return r;
-        }
-        r = write_ports(gpus, &ports);
+        int r = domain_drop_ports(domain, gpus);
         if (r < 0)
                 return r;
-        if (xml_child(gpus, "gpu", NAMESPACE) || xml_attribute(gpus, "ports"))
+        if (xmlFirstElementChild(gpus) || xml_attribute(gpus, "ports"))
                 return 0;
 
         bool created_metadata = was_created(gpus, "metadata"), created_devices = was_created(gpus, "devices");
@@ -589,6 +353,6 @@ VFIOCTL_EXPORT int vfioctl_domain_remove_gpu(struct vfioctl_domain *domain,
         r = tidy(edited);
         if (r < 0)
                 return r;
-        swap_domains(domain, edited);
+        take_edited(domain, edited);
         return count;
 }

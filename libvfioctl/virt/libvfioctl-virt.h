@@ -27,7 +27,7 @@ struct vfioctl_virt;
 /**
  * Parses a libvirt domain definition: no network, no entities, at most 10 MiB.
  * Errors: -EINVAL when it is no well-formed <domain> with a name, -E2BIG, -ENOMEM; the parser's reason
- * goes to *ret_error when that is not NULL (the caller's to free). Since 0.1.
+ * goes to *ret_error when that is not NULL (the caller's to free). A DOCTYPE is refused. Since 0.1.
  */
 int vfioctl_domain_parse(const char *xml, size_t size, struct vfioctl_domain **ret, char **ret_error);
 struct vfioctl_domain *vfioctl_domain_free(struct vfioctl_domain *domain);
@@ -44,7 +44,10 @@ const char *vfioctl_domain_uuid(const struct vfioctl_domain *domain);
  */
 int vfioctl_domain_numa_node(const struct vfioctl_domain *domain);
 
-/** The PCI functions that the definition passes through. Since 0.1. */
+/**
+ * The PCI functions that the definition passes through. Addresses from here are good until the definition is
+ * edited. Since 0.1.
+ */
 size_t vfioctl_domain_hostdev_count(const struct vfioctl_domain *domain);
 /** Host address of hostdev `index`. Since 0.1. */
 const struct vfioctl_address *vfioctl_domain_hostdev(const struct vfioctl_domain *domain, size_t index);
@@ -61,38 +64,52 @@ struct vfioctl_domain_gpu {
 
 /**
  * Adds hostdevs (managed='yes') for all functions of the GPU, as functions of one guest slot on a
- * pcie-root-port of its own at the next free index, and the metadata element. A machine without PCIe
- * (i440fx) gets a free slot of its PCI bus instead.
+ * pcie-root-port of its own, and the metadata element. The port is one that we added before and that is free
+ * again, or a new one at the next free index. A machine without PCIe (i440fx) gets a free slot of its PCI bus
+ * instead.
  * Errors: -EEXIST when the definition already passes one of the functions through, -ENOSPC when the guest
- * has no free port or slot, -ENOMEM. The definition is unchanged then. Since 0.1.
+ * has no free port or slot, -EINVAL for no or too many functions, one named twice, or a name or identity that
+ * is no line of UTF-8, -ENOMEM. The definition is unchanged then. Since 0.1.
  */
 int vfioctl_domain_add_gpu(struct vfioctl_domain *domain, const struct vfioctl_domain_gpu *gpu);
 
 /**
  * Takes out every hostdev of these host addresses, the metadata about them, and the ports that we added
- * for them and that are the last ones by now (libvirt fills a gap with ports of its own). Adding and then
- * removing leaves the document as it was. Returns how many hostdevs were removed, or -ENOMEM. Since 0.1.
+ * for them and that are the last ones by now (libvirt fills a gap with ports of its own); one that is not
+ * goes with the removal that makes it the last. Adding and then removing leaves the document as it was.
+ * Returns how many hostdevs were removed, or -ENOMEM with the definition unchanged. Since 0.1.
  */
 int vfioctl_domain_remove_gpu(struct vfioctl_domain *domain, const struct vfioctl_address *functions,
                               size_t n_functions);
 
 /* ---- libvirt ------------------------------------------------------------------------------------- */
 
+/*
+ * No call waits for ever: after 10 s for a connection, 15 s for a report, 30 s for a change a daemon that
+ * does not answer is given up. That is "libvirt-unreachable" for an open, else -EIO and "libvirt-failed", and
+ * every further call with this connection fails so at once. A change that was given up may still happen.
+ */
+
 /**
  * Connects. `uri` NULL means qemu:///system. `read_only` for reports. When libvirt cannot be reached:
- * -ENOTCONN and a refusal "libvirt-unreachable" that names the URI and libvirt's reason. Since 0.1.
+ * -ENOTCONN and a refusal "libvirt-unreachable" that names the URI and libvirt's reason. Sets libvirt's error
+ * function of the process (virSetErrorFunc) to a silent one: libvirt prints to stderr otherwise. Since 0.1.
  */
 int vfioctl_virt_open(const char *uri, bool read_only, struct vfioctl_findings *findings,
                       struct vfioctl_virt **ret);
 struct vfioctl_virt *vfioctl_virt_free(struct vfioctl_virt *virt);
 
-/** Every VM with the PCI functions that its definition or its running instance names. Since 0.1. */
+/**
+ * Every VM with the PCI functions that its definition or its running instance names. A definition that cannot
+ * be read gives a warning "vm-unreadable". -EIO and a refusal "libvirt-failed" when libvirt fails. Since 0.1.
+ */
 int vfioctl_virt_list(struct vfioctl_virt *virt, struct vfioctl_findings *findings, struct vfioctl_vms **ret);
 
 /**
  * Reads the inactive definition of the VM called `name` (or with this UUID), with its secrets.
  * Refusals (-EPERM): "vm-unknown", "vm-transient", "vm-managed-save"; each names the VM and the way out.
- * Other errors: -EIO with finding "libvirt-failed". `ret_xml` is libvirt's own text. Since 0.1.
+ * Other errors: -EIO with finding "libvirt-failed". `*ret_xml` (may be NULL) gets libvirt's own text, the
+ * caller's to free. Since 0.1.
  */
 int vfioctl_virt_read(struct vfioctl_virt *virt, const char *name, struct vfioctl_findings *findings,
                       struct vfioctl_domain **ret, char **ret_xml);
@@ -100,6 +117,8 @@ int vfioctl_virt_read(struct vfioctl_virt *virt, const char *name, struct vfioct
 /**
  * Replaces the definition of VM `name` by `new_xml`, if it still reads `old_xml` (the text that
  * vfioctl_virt_read() gave): else -ESTALE and a refusal "vm-changed". A running VM goes on as it is.
+ * Refusals (-EPERM): "vm-unknown", "vm-transient"; a managed save does not hinder it, so that an old
+ * definition can be put back.
  * `*ret_now` (may be NULL) gets the definition as libvirt has it afterwards, the caller's to free: pass it as
  * `old_xml` to put the old definition back. -EIO and a finding "libvirt-failed" when libvirt refuses. Since
  * 0.1.
