@@ -2,7 +2,8 @@
 /*
  * Shows chosen PCI functions under other IDs: in the kernel's own pci_dev and
  * in every read of their configuration space, so that sysfs, lspci, vfio-pci
- * and a VM that gets the function all see the same. For the test lab only.
+ * and a VM that gets the function all see the same. A shown function is never
+ * reset by D3hot (NoSoftRst+), as real GPUs are not. For the test lab only.
  *
  *   insmod labids.ko map=ADDRESS/vendor/device/subvendor/subdevice/class/revision,...
  *
@@ -18,6 +19,7 @@
 struct shown {
 	struct pci_dev *pdev;
 	unsigned int bus, devfn;
+	int pm_ctrl; /* offset of the power management control, 0 if there is none */
 	u16 true_vendor, true_device;
 	u32 vendor, device, subvendor, subdevice, class, revision;
 };
@@ -46,9 +48,11 @@ static int shown_read(struct pci_bus *bus, unsigned int devfn, int where, int si
 			dword = s->class << 8 | s->revision;
 		else if ((where & ~3) == PCI_SUBSYSTEM_VENDOR_ID && s->subvendor)
 			dword = s->subdevice << 16 | s->subvendor;
+		else if (s->pm_ctrl && where == s->pm_ctrl && size > 1)
+			dword = *val | PCI_PM_CTRL_NO_SOFT_RESET; /* no reset by D3hot */
 		else
 			break;
-		*val = dword >> 8 * (where & 3);
+		*val = where == s->pm_ctrl ? dword : dword >> 8 * (where & 3);
 		if (size < 4)
 			*val &= (1U << 8 * size) - 1;
 		break;
@@ -126,6 +130,7 @@ static int __init labids_init(void)
 		struct shown *s = &shown[i];
 		struct pci_dev *pdev = s->pdev;
 
+		s->pm_ctrl = pdev->pm_cap ? pdev->pm_cap + PCI_PM_CTRL : 0;
 		s->true_vendor = pdev->vendor;
 		s->true_device = pdev->device;
 		pdev->vendor = s->vendor;

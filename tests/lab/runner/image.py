@@ -91,9 +91,9 @@ def initramfs(kernel, host, topology, built, files):
     cpio.file("bin/busybox", BUSYBOX.read_bytes(), 0o755)
     cpio.file("init", (LAB / "guest/init").read_bytes(), 0o755)
 
-    load, done = [], set()
+    early, late, done = [], [], set()
 
-    def module(name):
+    def module(name, load):
         for path in kernel.closure(name, done):
             base = pathlib.PurePath(path).name
             if not base.endswith(".ko"):
@@ -102,17 +102,19 @@ def initramfs(kernel, host, topology, built, files):
             load.append(base)
 
     for name in EARLY:
-        module(name)
+        module(name, early)
     if topology.id_map(host):
         cpio.file("lab/modules/labids.ko", (built / "labids.ko").read_bytes())
         cpio.file("lab/ids", "map=" + topology.id_map(host) + "\n")
-        load.append("labids.ko @/lab/ids")
+        early.append("labids.ko @/lab/ids")
     for name in LATE:
-        module(name)
+        module(name, late)
     for entry in host.get("host_drivers", []):
         for name in entry["modules"]:
-            module(name)
-    cpio.file("lab/load", "".join(line + "\n" for line in load))
+            module(name, late)
+    cpio.file("lab/early", "".join(line + "\n" for line in early))
+    cpio.file("lab/late", "".join(line + "\n" for line in late))
+    cpio.file("lab/anew", "".join(a + "\n" for a in topology.shown_endpoints(host)))
     cpio.file("lab/new_ids", "".join(f"{e['driver']} {i}\n" for e in host.get("host_drivers", []) for i in e.get("ids", [])))
     where = topology.addresses(host)
     cpio.file("lab/bound", "".join(f"{where[d['id']]} {d['host_driver']}\n" for d in host["devices"] if "host_driver" in d))

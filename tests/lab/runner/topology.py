@@ -33,6 +33,7 @@ def load(folder, name):
     if "like" in host:
         base = load(folder, host["like"])
         changes = host.pop("change", {})
+        del base["name"]
         host = {**base, **host}
         known = {d["id"]: d for d in host["devices"]}
         for ident, props in changes.items():
@@ -103,6 +104,12 @@ def id_map(host):
         sub = i.get("subsystem", "0:0").replace(":", "/")
         entries.append(f"{where[dev['id']]}/{i['vendor']}/{i['device']}/{sub}/{i['class']}/{i['revision']}")
     return ",".join(entries)
+
+
+def shown_endpoints(host):
+    """Addresses of the functions, bridges apart, that show other IDs: the guest finds them anew."""
+    where = addresses(host)
+    return [where[d["id"]] for d in host["devices"] if "show" in d and d["driver"] not in BRIDGES]
 
 
 def qemu_args(host):
