@@ -32,6 +32,9 @@ def command(what, argv, **kwargs):
 def locked(folder):
     """Two labs at once build one after the other."""
     folder.mkdir(parents=True, exist_ok=True)
+    ignore = folder.parent / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n")
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -15,6 +15,7 @@ from . import build, image, topology, vm
 
 LAB, REPO = build.LAB, build.REPO
 TIMED_OUT, NO_LAB = 124, 125
+OWN = ("dev", "proc", "run", "sys")
 
 
 def say(text):
@@ -60,6 +61,9 @@ def prepare(opts, folder, tty):
         script = pathlib.Path(opts.script)
         if not script.is_file() or not os.access(script, os.X_OK):
             raise vm.VmError(f"{opts.script} is not an executable file")
+    for path in [REPO] + ([] if tty else [pathlib.Path.cwd(), pathlib.Path(opts.script).resolve()]):
+        if path.parts[1:2] and path.parts[1] in OWN:
+            raise vm.VmError(f"{path}: the lab has a /{path.parts[1]} of its own, and does not see this one")
     kernel = image.Kernel()
     folders = REPO / "build-lab"
     stage = folder / "stage"
