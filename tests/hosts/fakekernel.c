@@ -117,9 +117,22 @@ static int fault_at(unsigned long n, enum fault what)
 	return 0;
 }
 
+static void append(const char *file, const char *line, size_t len)
+{
+	char full[FK_PATH];
+
+	fk_abs(full, "%s", file);
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, full, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return;
+	if (syscall(SYS_write, fd, line, len) < 0)
+		fprintf(stderr, "fakekernel: %s: %s\n", full, strerror(errno));
+	close(fd);
+}
+
 static void log_write(unsigned long n, const char *path, const char *value, size_t len, const char *result)
 {
-	char line[3 * FK_PATH], full[FK_PATH];
+	char line[3 * FK_PATH];
 	size_t at = (size_t)snprintf(line, 2 * FK_PATH, "%lu %s ", n, path);
 
 	for (size_t i = 0; i < len && at < sizeof line - 512; i++) {
@@ -137,13 +150,7 @@ static void log_write(unsigned long n, const char *path, const char *value, size
 			line[at++] = (char)c;
 	}
 	at += (size_t)snprintf(line + at, 64, " %s\n", result);
-	fk_abs(full, ".fake/log");
-	int fd = (int)syscall(SYS_openat, AT_FDCWD, full, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-	if (fd >= 0) {
-		if (syscall(SYS_write, fd, line, at) < 0)
-			errno = 0;
-		close(fd);
-	}
+	append(".fake/log", line, at);
 }
 
 /* Waits as a process in D state does: signals do not end it. True once it is released. */
@@ -255,7 +262,7 @@ static bool sys_path(int fd, char path[FK_PATH])
 static void read_gate(int fd)
 {
 	struct fk_write w;
-	char path[FK_PATH];
+	char path[FK_PATH + 1];
 
 	if (!fk_root[0] || (!hang_read && !fk_exists(".fake/hung")) || !sys_path(fd, path))
 		return;
@@ -266,8 +273,13 @@ static void read_gate(int fd)
 	bool told = hang_read && !strncmp(hang_read, w.address, len) && hang_read[len] == '/' &&
 		    !strcmp(hang_read + len + 1, w.attr);
 	bool locks = !strcmp(w.attr, "driver_override") || !strcmp(w.attr, "uevent") || !strcmp(w.attr, "sriov_numvfs");
-	if (told || (locks && fk_exists(".fake/hung/%s", w.address)))
+	if (told || (locks && fk_exists(".fake/hung/%s", w.address))) {
+		size_t end = strlen(path);
+
+		path[end] = '\n';
+		append(".fake/waits", path, end + 1);
 		wait_released(NULL);
+	}
 }
 
 API ssize_t write(int fd, const void *buf, size_t n)

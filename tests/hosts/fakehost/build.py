@@ -8,7 +8,7 @@ from . import classes, pci, smbios, system
 from .topology import TopologyError
 from .tree import Tree
 
-DEFAULTS = {"slots": False, "no_vfio": False, "no_smbios": False, "lvm": False, "holders": []}
+DEFAULTS = {"slots": False, "no_vfio": False, "no_smbios": False, "lvm": False, "holders": [], "skip": ()}
 
 
 def set_mode(host, f, mode):

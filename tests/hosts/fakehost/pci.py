@@ -58,6 +58,8 @@ def power(tree, path, f):
 
 
 def bus_dir(tree, host, path, domain, bus, node):
+    if "pci_bus" in tree.skip:
+        return
     name = f"{domain:04x}:{bus:02x}"
     tree.put(f"{path}/pci_bus/{name}/uevent", "", RW)
     tree.attrs(f"{path}/pci_bus/{name}", {"cpulistaffinity": cpus_of(host, node)})
@@ -202,8 +204,11 @@ def build(tree, host, options):
         tree.put(f"sys/bus/pci/{attr}", text, RW)
     tree.dir("sys/kernel/iommu_groups")
     root_buses(tree, host)
+    lean = frozenset(options.skip)
     for f in host.functions:
+        tree.skip = () if f.is_gpu else lean
         device(tree, host, f, options)
+    tree.skip = ()
     for f in host.functions:
         for name in (f.native, f.driver):
             if name and (name != "vfio-pci" or not options.no_vfio):

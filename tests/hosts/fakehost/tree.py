@@ -11,6 +11,7 @@ class Tree:
     """All paths are relative to the root of the fake host, without a leading slash."""
 
     def __init__(self, root):
+        self.skip = ()                      # attributes to leave out for now, by name
         self.root = os.path.abspath(root)
         self.made = {""}
         os.makedirs(self.root, exist_ok=True)
@@ -29,7 +30,10 @@ class Tree:
         self.made.add(path)
 
     def put(self, path, data="", mode=RO):
-        self.dir(path.rpartition("/")[0])
+        parent, _, name = path.rpartition("/")
+        if name in self.skip:
+            return
+        self.dir(parent)
         if isinstance(data, str):
             data = data.encode()
         fd = os.open(self.abs(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
