@@ -152,6 +152,8 @@ enum vfioctl_mode {
 const char *vfioctl_gpu_name(const struct vfioctl_gpu *gpu);
 /** False for a board's own display (a BMC's), which has no short name. Since 0.1. */
 bool vfioctl_gpu_has_short_name(const struct vfioctl_gpu *gpu);
+/** True for a board's own display: conventional PCI in no slot, as a BMC's. Never for VMs. Since 0.1. */
+bool vfioctl_gpu_is_on_board(const struct vfioctl_gpu *gpu);
 /** Full address of the first function. Since 0.1. */
 const char *vfioctl_gpu_address(const struct vfioctl_gpu *gpu);
 /** What the GPU is wherever bus numbers move: host bridge, chain, IDs, serial number. Since 0.1. */
@@ -177,7 +179,10 @@ bool vfioctl_gpu_is_stuck(const struct vfioctl_gpu *gpu);
 /** The functions: the GPU itself first, then its companions. Since 0.1. */
 size_t vfioctl_gpu_function_count(const struct vfioctl_gpu *gpu);
 const struct vfioctl_function *vfioctl_gpu_function(const struct vfioctl_gpu *gpu, size_t index);
-/** The bridges above it, the host bridge's side first. Since 0.1. */
+/**
+ * The bridges above it, the host bridge's side first; empty without VFIOCTL_SNAPSHOT_DETAILS, unless
+ * strangers share its IOMMU group. Since 0.1.
+ */
 size_t vfioctl_gpu_path_count(const struct vfioctl_gpu *gpu);
 const struct vfioctl_function *vfioctl_gpu_path(const struct vfioctl_gpu *gpu, size_t index);
 /** Processes that have it open; empty without VFIOCTL_SNAPSHOT_HOLDERS. Since 0.1. */
@@ -386,12 +391,21 @@ struct vfioctl_apply_ops {
 
 /**
  * Carries out a plan that has no refusal. Failures of steps are no error of the call: read `ret_outcome`,
- * and one finding for each thing that went wrong or is left. Errors: -EINVAL for a plan with refusals,
- * -EPERM when a live host is to be changed by somebody other than root, -ENOMEM. Since 0.1.
+ * and one finding for each thing that went wrong or is left. The GPUs are locked while their modes change,
+ * never while `define` runs. Errors, with nothing done: -EAGAIN when another vfioctl changed one of the GPUs
+ * meanwhile (take a new snapshot, and plan again), -EBUSY when it does not let go of them, -EINVAL for a plan
+ * with refusals, -EPERM when a live host is to be changed by somebody other than root, -ENOMEM. Since 0.1.
  */
 int vfioctl_apply(struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan,
                   const struct vfioctl_apply_ops *ops, struct vfioctl_findings *findings,
                   enum vfioctl_outcome *ret_outcome);
+
+/**
+ * Tries whether the vfio groups that the plan would unbind are open, and adds a refusal "in-use" for each
+ * that is: a process can hold a GPU by a descriptor that names no node. Writes nothing. Since 0.1.
+ */
+int vfioctl_probe_busy(struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan,
+                       struct vfioctl_findings *findings);
 
 /* ---- locks --------------------------------------------------------------------------------------- */
 
@@ -400,9 +414,6 @@ int vfioctl_apply(struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan,
  * time. Errors: -EBUSY when another holds it that long. Freed by the process's end too. Since 0.1.
  */
 int vfioctl_lock_admin(struct vfioctl_ctx *ctx, struct vfioctl_lock **ret);
-/** Takes the lock of every GPU of the plan, in a fixed order; never hold one over a call of libvirt. Since
- * 0.1. */
-int vfioctl_lock_gpus(struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, struct vfioctl_lock **ret);
 struct vfioctl_lock *vfioctl_lock_free(struct vfioctl_lock *lock);
 
 #ifdef __cplusplus

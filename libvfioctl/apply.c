@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "lock.h"
+#include "runtime.h"
+#include "slots.h"
+#include "wait.h"
+#include "worker.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+struct apply {
+        struct vfioctl_ctx *ctx;
+        const struct vfioctl_plan *plan;
+        const struct vfioctl_apply_ops *ops;
+        struct vfioctl_findings *findings;
+        enum vfioctl_outcome outcome;
+        struct vfioctl_lock *lock; /* of the GPUs; NULL while libvirt is talked to */
+};
+
+static const char *reason(int r)
+{
+        switch (-r) {
+        case ETIME:
+                return "it was written, but nothing came of it";
+        case ETIMEDOUT:
+                return "the kernel did not answer";
+        case ESTALE:
+                return "something else changed it meanwhile";
+        case ENOENT:
+                return "no such file or module";
+        default:
+                return strerror(-r);
+        }
+}
+
+/* ---- one step ---- */
+
+/* What the plan was made from must still hold. */
+static int check_expected(struct apply *apply, const struct vfioctl_step *step)
+{
+        _cleanup_free_ char *override = NULL, *driver = NULL;
+        int r;
+
+        if (step->has_expected) {
+                r = wait_read_override(apply->ctx, step->function, &override);
+                if (r < 0)
+                        return r;
+                if (!util_equal(override, step->expected))
+                        return -ESTALE;
+        }
+        if (step->expects_driver) {
+                r = wait_read_driver(apply->ctx, step->function, &driver);
+                if (r < 0)
+                        return r;
+                if (!util_equal(driver, step->expected_driver))
+                        return -ESTALE;
+        }
+        return 0;
+}
+
+static int do_write(struct apply *apply, const struct vfioctl_step *step, const struct write *write)
+{
+        int r = worker_write(apply->ctx, write->attribute, write->value, apply->ctx->step_deadline);
+        return r < 0 ? r : wait_for(apply->ctx, step->function, step->group, &write->wait);
+}
+
+static int do_load(struct apply *apply, const struct vfioctl_step *step)
+{
+        int r = worker_load(apply->ctx, step->module, apply->ctx->step_deadline);
+
+        if (r == -ETIMEDOUT || r == -ENOMEM)
+                return r;
+        if (step->module_optional)
+                return 0;
+        /* Loaded, built in, or there all along: what counts is the driver. */
+        if (host_exists(apply->ctx, PATH_PCI_DRIVERS "/" VFIO_DRIVER))
+                return 0;
+        return r < 0 ? r : -ENOENT;
+}
+
+static int do_define(struct apply *apply, const struct vfioctl_step *step, bool undo)
+{
+        _cleanup_free_ char *error = NULL;
+
+        if (!apply->ops || !apply->ops->define)
+                return -ENOSYS;
+        int r = apply->ops->define(apply->ops->userdata, step->vm, undo, &error);
+        if (r < 0 && error) {
+                int s = finding_addf(apply->findings,
+                                     (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                              .code = "step-failed",
+                                                              .culprit = step->vm},
+                                     "%s", error);
+                if (s < 0)
+                        return s;
+        }
+        return r;
+}
+
+static int do_step(struct apply *apply, const struct vfioctl_step *step, bool *ret_touched)
+{
+        int r = 0;
+
+        switch (step->kind) {
+        case STEP_LOAD:
+                return do_load(apply, step);
+        case STEP_DEFINE:
+                apply->lock = vfioctl_lock_free(apply->lock);
+                return do_define(apply, step, false);
+        case STEP_WRITE:
+                break;
+        }
+        r = check_expected(apply, step);
+        if (r < 0)
+                return r;
+        *ret_touched = true;
+        /* Where it came from, for the way back; kept over a failure, for the driver is still the right one.
+         */
+        if (step->expects_driver && !util_equal(step->expected_driver, VFIO_DRIVER)) {
+                r = runtime_record_host_driver(apply->ctx, step->function, step->expected_driver);
+                if (r < 0)
+                        ctx_log(apply->ctx, VFIOCTL_LOG_WARNING, "%s: cannot note its host driver: %s",
+                                step->function, strerror(-r));
+        }
+        return do_write(apply, step, &step->write);
+}
+
+/* ---- when it goes wrong ---- */
+
+static int note_stuck(struct apply *apply, const struct vfioctl_step *step)
+{
+        apply->outcome = VFIOCTL_STUCK;
+        if (*step->function) {
+                int r = runtime_record_stuck(apply->ctx, step->function, worker_abandoned_pid(apply->ctx),
+                                             step->text);
+                if (r < 0)
+                        ctx_log(apply->ctx, VFIOCTL_LOG_WARNING, "%s: cannot note that it is stuck: %s",
+                                step->function, strerror(-r));
+        }
+        return finding_addf(
+                apply->findings,
+                (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                         .code = "stuck",
+                                         .gpu = step->gpu,
+                                         .culprit = *step->function ? step->function : step->module,
+                                         .fix = "end what has the GPU open (dmesg tells), or reboot; "
+                                                "nothing else was touched"},
+                "the kernel has not come back from: %s", step->text);
+}
+
+static int undo_write(struct apply *apply, const struct vfioctl_step *step, const struct write *write)
+{
+        int r = worker_write(apply->ctx, write->attribute, write->value, apply->ctx->step_deadline);
+        /* What counts is the state, not the write: a driver that is gone cannot be unbound, nor need it be.
+         */
+        if (r == -ETIMEDOUT)
+                return r;
+        int s = wait_for(apply->ctx, step->function, step->group, &write->wait);
+        if (s < 0)
+                return r < 0 && s == -ETIME ? r : s;
+        return 0;
+}
+
+static int undo_step(struct apply *apply, const struct vfioctl_step *step)
+{
+        if (step->kind == STEP_DEFINE)
+                return do_define(apply, step, true);
+        if (step->n_undo == 0)
+                return 0;
+        if (!apply->lock) {
+                int s = lock_gpus(apply->ctx, apply->plan, &apply->lock);
+                if (s < 0)
+                        return s;
+        }
+        /* The last write of an undo decides; what it is for may hold already. */
+        struct wait now = step->undo[step->n_undo - 1].wait;
+        unsigned int settle = apply->ctx->settle_deadline;
+        apply->ctx->settle_deadline = 0;
+        int r = wait_for(apply->ctx, step->function, step->group, &now);
+        apply->ctx->settle_deadline = settle;
+        if (r != -ETIME)
+                return r;
+        for (size_t i = 0; i < step->n_undo; i++) {
+                r = undo_write(apply, step, &step->undo[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int roll_back(struct apply *apply, size_t end)
+{
+        for (size_t i = end; i-- > 0;) {
+                const struct vfioctl_step *step = apply->plan->steps[i];
+                int r = undo_step(apply, step);
+                if (r == -ENOMEM)
+                        return r;
+                if (r == -ETIMEDOUT)
+                        return note_stuck(apply, step);
+                if (r < 0) {
+                        _cleanup_free_ char *fix = NULL;
+                        apply->outcome = VFIOCTL_NOT_ROLLED_BACK;
+                        if (step->gpu)
+                                r = util_format(&fix, "vfioctl to-host %s", step->gpu);
+                        if (r == -ENOMEM)
+                                return r;
+                        r = finding_addf(apply->findings,
+                                         (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                                  .code = "not-rolled-back",
+                                                                  .gpu = step->gpu,
+                                                                  .culprit = *step->function ? step->function
+                                                                                             : step->vm,
+                                                                  .fix = fix},
+                                         "could not be undone: %s", step->text);
+                        if (r < 0)
+                                return r;
+                }
+        }
+        return 0;
+}
+
+static int fail(struct apply *apply, size_t index, int error, bool touched)
+{
+        const struct vfioctl_step *step = apply->plan->steps[index];
+
+        if (error == -ETIMEDOUT)
+                return note_stuck(apply, step);
+        apply->outcome = VFIOCTL_ROLLED_BACK;
+        int r = finding_addf(apply->findings,
+                             (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                      .code = "step-failed",
+                                                      .gpu = step->gpu,
+                                                      .culprit = *step->function ? step->function : step->vm},
+                             "failed to %s: %s", step->text, reason(error));
+        if (r < 0)
+                return r;
+        return roll_back(apply, touched ? index + 1 : index);
+}
+
+/* ---- the whole ---- */
+
+static void tidy_up(struct apply *apply)
+{
+        for (size_t i = 0; i < apply->plan->n_steps; i++) {
+                const struct vfioctl_step *step = apply->plan->steps[i];
+                if (step->kind != STEP_WRITE)
+                        continue;
+                (void)runtime_forget_stuck(apply->ctx, step->function);
+                /* Back on a host driver: that is the one to ask from now on. */
+                if (step->write.wait.kind == WAIT_DRIVER || step->write.wait.kind == WAIT_ANY_DRIVER)
+                        (void)runtime_forget_host_driver(apply->ctx, step->function);
+        }
+        int r = slots_save(apply->ctx);
+        if (r < 0 && r != -ENOENT)
+                ctx_log(apply->ctx, VFIOCTL_LOG_DEBUG, "cannot note the board's slots: %s", strerror(-r));
+}
+
+static int run(struct apply *apply)
+{
+        const struct vfioctl_plan *plan = apply->plan;
+
+        for (size_t i = 0; i < plan->n_steps; i++) {
+                bool touched = false;
+                if (apply->ops && apply->ops->progress)
+                        apply->ops->progress(apply->ops->userdata, plan->steps[i], i, plan->n_steps);
+                int r = do_step(apply, plan->steps[i], &touched);
+                if (r < 0)
+                        return fail(apply, i, r, touched);
+        }
+        apply->outcome = VFIOCTL_DONE;
+        if (plan->n_gpus > 0)
+                tidy_up(apply);
+        return 0;
+}
+
+VFIOCTL_EXPORT int vfioctl_apply(struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan,
+                                 const struct vfioctl_apply_ops *ops, struct vfioctl_findings *findings,
+                                 enum vfioctl_outcome *ret_outcome)
+{
+        struct apply apply = {.ctx = ctx, .plan = plan, .ops = ops, .findings = findings};
+        sigset_t blocked, old;
+
+        if (vfioctl_findings_have_refusal(plan->findings))
+                return -EINVAL;
+        if (ctx->is_live && plan->n_gpus > 0 && geteuid() != 0)
+                return -EPERM;
+        /* A transaction is not to be cut in half; each step has its deadline, so a signal waits no longer. */
+        (void)sigemptyset(&blocked);
+        (void)sigaddset(&blocked, SIGINT);
+        (void)sigaddset(&blocked, SIGTERM);
+        (void)sigaddset(&blocked, SIGHUP);
+        (void)sigaddset(&blocked, SIGQUIT);
+        int r = -pthread_sigmask(SIG_BLOCK, &blocked, &old);
+        if (r < 0)
+                return r;
+        if (plan->n_gpus > 0)
+                r = lock_gpus(ctx, plan, &apply.lock);
+        if (r > 0)
+                r = -EAGAIN;
+        if (r == 0)
+                r = run(&apply);
+        apply.lock = vfioctl_lock_free(apply.lock);
+        (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+        if (r < 0)
+                return r;
+        *ret_outcome = apply.outcome;
+        return 0;
+}
+
+VFIOCTL_EXPORT int vfioctl_probe_busy(struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan,
+                                      struct vfioctl_findings *findings)
+{
+        char path[PATH_MAX];
+
+        for (size_t i = 0; ctx->is_live && i < plan->n_steps; i++) {
+                const struct vfioctl_step *step = plan->steps[i];
+                if (!step->expects_driver || !util_equal(step->expected_driver, VFIO_DRIVER) ||
+                    step->group < 0 || !path_format(path, PATH_DEV_VFIO "/%d", step->group))
+                        continue;
+                _cleanup_fd_ int fd = host_open(ctx, path, O_RDWR | O_NONBLOCK);
+                if (fd != -EBUSY)
+                        continue;
+                int r = finding_addf(findings,
+                                     (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                              .code = "in-use",
+                                                              .gpu = step->gpu,
+                                                              .culprit = path,
+                                                              .fix = "end the VM or program that uses it"},
+                                     "a process that cannot be named has the vfio device open (%s is busy)",
+                                     path);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

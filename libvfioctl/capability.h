@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VFIOCTL_CAPABILITY_H
+#define VFIOCTL_CAPABILITY_H
+
+#include "host.h"
+#include "model.h"
+
+/*
+ * Reads from config space what sysfs has no attribute for: PCIe type, ACS, serial number, header type.
+ * Without root only the first 64 bytes can be read (sysfs-bus-pci): then acs_known stays false.
+ */
+void capability_read(const struct vfioctl_ctx *ctx, const char *config_path,
+                     struct vfioctl_function *function);
+
+#endif

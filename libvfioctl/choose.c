@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "model.h"
+
+/*
+ * A unit is what can only be handed out together: one GPU, or all GPUs of an IOMMU group when they are not
+ * viable one by one.
+ */
+struct unit {
+        const struct vfioctl_gpu *gpus[16];
+        size_t count;
+        bool taken;
+};
+
+struct choice {
+        const struct vfioctl_snapshot *snapshot;
+        const struct vfioctl_vms *vms;
+        enum vfioctl_placement placement;
+        struct unit *units;
+        size_t n_units;
+        const char **taken_by; /* by GPU index: the VM of this call that gets it */
+};
+
+static size_t gpu_index(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu)
+{
+        size_t i = 0;
+        while (i < snapshot->n_gpus && snapshot->gpus[i] != gpu)
+                i++;
+        return i;
+}
+
+/* Nothing in use, nothing assigned, and no refusal when all of `intent` goes along. */
+static int gpu_is_free(const struct choice *choice, const struct vfioctl_gpu *gpu,
+                       const struct vfioctl_intent *intent, struct vfioctl_findings *findings)
+{
+        int r = check_hardware(choice->snapshot, gpu, intent, findings);
+        if (r >= 0)
+                r = check_assigned(gpu, choice->vms, NULL, VFIOCTL_REFUSAL, findings);
+        if (r >= 0)
+                r = check_holders(gpu, VFIOCTL_REFUSAL, findings);
+        return r;
+}
+
+static int unit_is_free(const struct choice *choice, const struct unit *unit, bool *ret)
+{
+        _cleanup_findings_ struct vfioctl_findings *findings = NULL;
+
+        int r = vfioctl_findings_new(&findings);
+        if (r < 0)
+                return r;
+        struct vfioctl_intent *intent = NULL;
+        r = vfioctl_intent_new(&intent);
+        for (size_t i = 0; r >= 0 && i < unit->count; i++)
+                r = vfioctl_intent_set_mode(intent, unit->gpus[i], VFIOCTL_MODE_VM);
+        for (size_t i = 0; r >= 0 && i < unit->count; i++)
+                r = gpu_is_free(choice, unit->gpus[i], intent, findings);
+        vfioctl_intent_free(intent);
+        if (r < 0)
+                return r;
+        *ret = !vfioctl_findings_have_refusal(findings);
+        return 0;
+}
+
+/* A GPU alone if that is viable; else, from the first GPU of its group, the whole group. */
+static int add_units(struct choice *choice)
+{
+        for (size_t i = 0; i < choice->snapshot->n_gpus; i++) {
+                const struct vfioctl_gpu *gpu = choice->snapshot->gpus[i];
+                struct unit unit = {.gpus = {gpu}, .count = 1};
+                bool is_free;
+                int r = unit_is_free(choice, &unit, &is_free);
+                if (r < 0)
+                        return r;
+                if (!is_free && gpu->group) {
+                        unit.count = 0;
+                        for (size_t k = 0; k < choice->snapshot->n_gpus; k++)
+                                if (choice->snapshot->gpus[k]->group == gpu->group &&
+                                    unit.count < ELEMENTSOF(unit.gpus))
+                                        unit.gpus[unit.count++] = choice->snapshot->gpus[k];
+                        if (unit.count < 2 || unit.gpus[0] != gpu)
+                                continue;
+                        r = unit_is_free(choice, &unit, &is_free);
+                        if (r < 0)
+                                return r;
+                }
+                if (is_free)
+                        choice->units[choice->n_units++] = unit;
+        }
+        return 0;
+}
+
+/* GPUs of the unit's card that a VM has, or that are being handed out in this call. */
+static size_t used_on_card(const struct choice *choice, const struct unit *unit)
+{
+        size_t used = 0;
+
+        for (size_t i = 0; i < choice->snapshot->n_gpus; i++) {
+                const struct vfioctl_gpu *gpu = choice->snapshot->gpus[i];
+                if (gpu->card_index != unit->gpus[0]->card_index)
+                        continue;
+                bool is_used = choice->taken_by[i] != NULL;
+                for (size_t k = 0; choice->vms && !is_used && k < vfioctl_vms_count(choice->vms); k++)
+                        is_used = vfioctl_vms_has_gpu(choice->vms, k, gpu);
+                used += is_used;
+        }
+        return used;
+}
+
+static bool on_node(const struct unit *unit, int node)
+{
+        for (size_t i = 0; node >= 0 && i < unit->count; i++) {
+                int theirs = vfioctl_gpu_numa_node(unit->gpus[i]);
+                if (theirs >= 0 && theirs != node)
+                        return false;
+        }
+        return true;
+}
+
+/* GPUs of another VM of this call may share no group with it: vfio opens a group for one VM. */
+static bool group_is_clear(const struct choice *choice, const struct unit *unit, const char *vm)
+{
+        for (size_t i = 0; i < choice->snapshot->n_gpus; i++) {
+                const struct vfioctl_gpu *gpu = choice->snapshot->gpus[i];
+                if (!gpu->group || gpu->group != unit->gpus[0]->group)
+                        continue;
+                if (choice->taken_by[i] && !util_equal(choice->taken_by[i], vm))
+                        return false;
+                for (size_t k = 0; choice->vms && k < vfioctl_vms_count(choice->vms); k++)
+                        if (vfioctl_vms_has_gpu(choice->vms, k, gpu) &&
+                            !util_equal(vfioctl_vms_name(choice->vms, k), vm))
+                                return false;
+        }
+        return true;
+}
+
+static struct unit *pick_unit(const struct choice *choice, const struct vfioctl_request *request, size_t room)
+{
+        struct unit *best = NULL;
+        size_t best_used = 0;
+
+        for (size_t i = 0; i < choice->n_units; i++) {
+                struct unit *unit = &choice->units[i];
+                if (unit->taken || unit->count > room || !on_node(unit, request->numa_node) ||
+                    !group_is_clear(choice, unit, request->vm))
+                        continue;
+                size_t used = used_on_card(choice, unit);
+                bool better =
+                        choice->placement == VFIOCTL_PLACEMENT_PACK ? used > best_used : used < best_used;
+                /* Larger units first: the small ones fit anywhere. */
+                if (!best || unit->count > best->count || (unit->count == best->count && better)) {
+                        best = unit;
+                        best_used = used;
+                }
+        }
+        return best;
+}
+
+static bool serve(struct choice *choice, const struct vfioctl_request *request,
+                  const struct vfioctl_gpu **ret)
+{
+        size_t done = 0;
+
+        while (done < request->count) {
+                struct unit *unit = pick_unit(choice, request, request->count - done);
+                if (!unit)
+                        return false;
+                unit->taken = true;
+                for (size_t i = 0; i < unit->count; i++) {
+                        choice->taken_by[gpu_index(choice->snapshot, unit->gpus[i])] = request->vm;
+                        ret[done++] = unit->gpus[i];
+                }
+        }
+        return true;
+}
+
+/* One refusal a GPU, for the VM that came away with nothing. */
+static int explain(const struct choice *choice, const struct vfioctl_request *request,
+                   struct vfioctl_findings *findings)
+{
+        for (size_t i = 0; i < choice->snapshot->n_gpus; i++) {
+                const struct vfioctl_gpu *gpu = choice->snapshot->gpus[i];
+                struct vfioctl_finding finding = {.severity = VFIOCTL_REFUSAL,
+                                                  .gpu = gpu->functions[0]->text};
+                _cleanup_findings_ struct vfioctl_findings *own = NULL;
+                _cleanup_free_ char *fix = NULL;
+                int node = vfioctl_gpu_numa_node(gpu);
+
+                int r = vfioctl_findings_new(&own);
+                if (r >= 0)
+                        r = check_hardware(choice->snapshot, gpu, NULL, own);
+                if (r >= 0)
+                        r = check_assigned(gpu, choice->vms, request->vm, VFIOCTL_REFUSAL, own);
+                if (r >= 0)
+                        r = check_holders(gpu, VFIOCTL_REFUSAL, own);
+                if (r < 0)
+                        return r;
+                if (vfioctl_findings_count(own) > 0) {
+                        r = vfioctl_findings_add(findings, vfioctl_findings_get(own, 0));
+                } else if (choice->taken_by[i]) {
+                        finding.code = "taken";
+                        finding.culprit = choice->taken_by[i];
+                        r = finding_addf(findings, finding, "it would go to %s in the same call",
+                                         choice->taken_by[i]);
+                } else if (request->numa_node >= 0 && node >= 0 && node != request->numa_node) {
+                        r = util_format(&fix, "vfioctl assign %s --gpu %s", request->vm, gpu->name);
+                        finding.code = "other-node";
+                        finding.culprit = request->vm;
+                        finding.fix = fix;
+                        if (r >= 0)
+                                r = finding_addf(findings, finding,
+                                                 "it is on NUMA node %d, and %s is bound to node %d", node,
+                                                 request->vm, request->numa_node);
+                } else {
+                        finding.code = "not-enough";
+                        finding.culprit = request->vm;
+                        r = finding_addf(findings, finding, "it is free, but %s wants %u", request->vm,
+                                         request->count);
+                }
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Whoever is bound to a node, and whoever wants most, chooses first: the others fit in more places. */
+static bool goes_before(const struct vfioctl_request *a, const struct vfioctl_request *b)
+{
+        if ((a->numa_node >= 0) != (b->numa_node >= 0))
+                return a->numa_node >= 0;
+        return a->count > b->count;
+}
+
+static int run(struct choice *choice, const struct vfioctl_request *requests, size_t n_requests,
+               struct vfioctl_findings *findings, const struct vfioctl_gpu **ret_gpus)
+{
+        _cleanup_free_ size_t *order = calloc(n_requests ? n_requests : 1, sizeof(*order));
+        if (!order)
+                return -ENOMEM;
+        for (size_t i = 0; i < n_requests; i++) {
+                size_t at = i;
+                for (; at > 0 && goes_before(&requests[i], &requests[order[at - 1]]); at--)
+                        order[at] = order[at - 1];
+                order[at] = i;
+        }
+        for (size_t i = 0; i < n_requests; i++) {
+                size_t offset = 0;
+                for (size_t k = 0; k < order[i]; k++)
+                        offset += requests[k].count;
+                if (serve(choice, &requests[order[i]], ret_gpus + offset))
+                        continue;
+                int r = explain(choice, &requests[order[i]], findings);
+                return r < 0 ? r : -EBUSY;
+        }
+        return 0;
+}
+
+VFIOCTL_EXPORT int vfioctl_choose(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                                  enum vfioctl_placement placement, const struct vfioctl_request *requests,
+                                  size_t n_requests, struct vfioctl_findings *findings,
+                                  const struct vfioctl_gpu **ret_gpus)
+{
+        size_t total = 0, room = snapshot->n_gpus ? snapshot->n_gpus : 1;
+
+        for (size_t i = 0; i < n_requests; i++)
+                total += requests[i].count;
+        _cleanup_free_ struct unit *units = calloc(room, sizeof(*units));
+        _cleanup_free_ const char **taken_by = calloc(room, sizeof(*taken_by));
+        _cleanup_free_ const struct vfioctl_gpu **chosen = calloc(total ? total : 1, sizeof(*chosen));
+        if (!units || !taken_by || !chosen)
+                return -ENOMEM;
+        struct choice choice = {.snapshot = snapshot,
+                                .vms = vms,
+                                .placement = placement,
+                                .units = units,
+                                .taken_by = taken_by};
+        int r = add_units(&choice);
+        if (r >= 0)
+                r = run(&choice, requests, n_requests, findings, chosen);
+        if (r < 0)
+                return r;
+        memcpy(ret_gpus, chosen, total * sizeof(*chosen));
+        return 0;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VFIOCTL_MODEL_H
+#define VFIOCTL_MODEL_H
+
+/* What a snapshot, an intent and a plan are made of. No I/O: the pure files see this and no more. */
+
+#include "finding.h"
+#include "libvfioctl.h"
+#include "util.h"
+
+#define VFIO_DRIVER "vfio-pci"
+
+/* Access Control Services, PCIe Base Specification 6.0, 7.7.11: capability and control bits. */
+enum acs_bits {
+        ACS_SV = 1 << 0, /* source validation */
+        ACS_TB = 1 << 1, /* translation blocking */
+        ACS_RR = 1 << 2, /* P2P request redirect */
+        ACS_CR = 1 << 3, /* P2P completion redirect */
+        ACS_UF = 1 << 4, /* upstream forwarding */
+        ACS_ISOLATES = ACS_SV | ACS_RR | ACS_CR | ACS_UF,
+};
+
+struct vfioctl_function {
+        struct vfioctl_address address;
+        char text[VFIOCTL_ADDRESS_SIZE];
+        uint16_t vendor, device, subsystem_vendor, subsystem_device;
+        uint32_t class;
+        uint8_t revision;
+        bool is_bridge;
+        bool is_multifunction;
+        bool is_virtual; /* an SR-IOV virtual function */
+        bool is_boot_vga;
+        bool is_console; /* its framebuffer carries the VT console */
+        bool is_stuck;
+        bool has_gpu_detail;
+        bool has_detail;
+        bool has_acs;
+        bool acs_known;
+        uint16_t acs_cap, acs_ctl;
+        uint64_t serial; /* PCIe device serial number, or 0 */
+        enum vfioctl_pcie_type pcie_type;
+        char *driver;
+        char *driver_override;
+        bool driver_override_known;
+        int group;
+        int numa_node;
+        char *reset_method;
+        char *power_state;
+        char *modalias;
+        char *name;
+        char *host_driver; /* the driver it had before it went to mode vm, as recorded; NULL: not known or not
+                              loaded */
+        char *host_use;    /* what the host does with it: "carries / (sda2)", or NULL */
+        unsigned int vfs_enabled, vfs_total;
+        struct vfioctl_bar bars[VFIOCTL_BAR_COUNT];
+        struct vfioctl_gpu *gpu; /* that owns it, or NULL; borrowed */
+};
+
+struct vfioctl_group {
+        int number;
+        struct vfioctl_function **members; /* borrowed */
+        size_t n_members;
+};
+
+struct vfioctl_holder {
+        int pid;
+        char *command;
+        char *unit;
+        char *node;
+};
+
+struct vfioctl_gpu {
+        char *name;
+        bool has_short_name;
+        bool on_board; /* a board's own display: conventional PCI, in no slot */
+        char *identity;
+        char *card;
+        char *slot;
+        unsigned int card_index;
+        bool is_stuck;
+        bool holders_known;
+        struct vfioctl_function **functions; /* borrowed; the GPU itself first */
+        size_t n_functions;
+        struct vfioctl_function **path; /* borrowed */
+        size_t n_path;
+        struct vfioctl_group *group; /* borrowed, or NULL */
+        struct vfioctl_holder *holders;
+        size_t n_holders;
+};
+
+struct vfioctl_snapshot {
+        unsigned int flags;
+        bool has_iommu;
+        bool has_vfio_driver;                /* vfio-pci is loaded */
+        struct vfioctl_function **functions; /* owned, ordered by address */
+        size_t n_functions, allocated_functions;
+        struct vfioctl_group **groups; /* owned */
+        size_t n_groups, allocated_groups;
+        struct vfioctl_gpu **gpus; /* owned, ordered by identity */
+        size_t n_gpus, allocated_gpus;
+};
+
+/* ---- small questions, all pure ---- */
+
+static inline unsigned int function_base_class(const struct vfioctl_function *function)
+{
+        return function->class >> 16;
+}
+
+static inline bool function_on_vfio(const struct vfioctl_function *function)
+{
+        return util_equal(function->driver, VFIO_DRIVER);
+}
+
+struct vfioctl_function *snapshot_function(const struct vfioctl_snapshot *snapshot,
+                                           const struct vfioctl_address *address);
+
+/* True when the function's own ACS (judged as the kernel does: pci_acs_enabled()) does not isolate. */
+bool function_lacks_acs(const struct vfioctl_function *function, bool iommu_on);
+
+/* ---- intent ---- */
+
+struct intent_item {
+        const struct vfioctl_gpu *gpu; /* NULL for a bare definition */
+        enum vfioctl_mode mode;
+        char *vm; /* NULL for a bare change of mode */
+};
+
+struct vfioctl_intent {
+        struct intent_item *items;
+        size_t count, allocated;
+};
+
+/* ---- plan ---- */
+
+enum step_kind {
+        STEP_LOAD,   /* load a kernel module by name or modalias */
+        STEP_WRITE,  /* write an attribute */
+        STEP_DEFINE, /* replace a VM's definition */
+};
+
+enum wait_kind {
+        WAIT_NONE,
+        WAIT_DRIVER,     /* the function's driver link reads `wait_value` */
+        WAIT_NO_DRIVER,  /* the function has no driver */
+        WAIT_ANY_DRIVER, /* the function has a driver other than vfio-pci, or none takes it */
+        WAIT_OVERRIDE,   /* driver_override reads `wait_value`, NULL: none */
+        WAIT_GROUP_NODE, /* WAIT_DRIVER, and the vfio node of the group is there */
+};
+
+struct wait {
+        enum wait_kind kind;
+        char *value;
+};
+
+struct write {
+        char *attribute; /* from / */
+        char *value;     /* without newline; "" clears */
+        struct wait wait;
+};
+
+#define STEP_UNDO_MAX 2
+
+struct vfioctl_step {
+        enum step_kind kind;
+        const char *gpu; /* address text, borrowed from `function` or NULL */
+        char gpu_text[VFIOCTL_ADDRESS_SIZE];
+        char function[VFIOCTL_ADDRESS_SIZE]; /* the function that is acted on */
+        int group;
+        char *text;
+        char *module; /* STEP_LOAD */
+        bool module_optional;
+        struct write write; /* STEP_WRITE */
+        bool has_expected;
+        char *expected; /* STEP_WRITE to driver_override: its value before; NULL: none */
+        bool expects_driver;
+        char *expected_driver; /* the driver before; NULL: none */
+        char *vm;              /* STEP_DEFINE */
+        struct write undo[STEP_UNDO_MAX];
+        size_t n_undo;
+        const char *irreversible;
+};
+
+struct vfioctl_plan {
+        struct vfioctl_findings *findings;
+        struct vfioctl_step **steps;
+        size_t n_steps, allocated;
+        char (*gpus)[VFIOCTL_ADDRESS_SIZE]; /* addresses of all GPUs that change mode, for the locks */
+        size_t n_gpus, allocated_gpus;
+};
+
+/* What the plan would change, for the questions below. */
+const struct intent_item *intent_find(const struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu);
+
+/*
+ * The hardware's limits and the host's needs: refusals that no present use explains. Other GPUs of the group
+ * count as going along when the intent takes them to mode vm.
+ */
+int check_hardware(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
+                   const struct vfioctl_intent *intent, struct vfioctl_findings *findings);
+
+/* Processes that hold it, as findings of this severity. */
+int check_holders(const struct vfioctl_gpu *gpu, enum vfioctl_severity severity,
+                  struct vfioctl_findings *findings);
+
+/* VMs other than `vm` (NULL: any) that name it, as findings of this severity. */
+int check_assigned(const struct vfioctl_gpu *gpu, const struct vfioctl_vms *vms, const char *vm,
+                   enum vfioctl_severity severity, struct vfioctl_findings *findings);
+
+/* Everything that stands against an intent. */
+int check_intent(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                 const struct vfioctl_intent *intent, unsigned int flags, struct vfioctl_findings *findings);
+
+/* True when all functions are where `mode` wants them. */
+bool gpu_is_in_mode(const struct vfioctl_gpu *gpu, enum vfioctl_mode mode);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "names.h"
+
+#include <ctype.h>
+#include <dlfcn.h>
+#include <pci/pci.h>
+
+/*
+ * Loaded on demand, as libkmod is: a change of mode names nothing. pci_alloc() and pci_lookup_name() do not
+ * call the error callback for a missing database; pci_init(), which would, is never called.
+ */
+struct pci_calls {
+        void *library;
+        __typeof__(pci_alloc) *alloc;
+        __typeof__(pci_cleanup) *cleanup;
+        __typeof__(pci_lookup_name) *lookup_name;
+};
+
+static bool resolve(void *library, const char *name, void *ret)
+{
+        void *symbol = dlsym(library, name);
+        if (!symbol)
+                return false;
+        memcpy(ret, &symbol, sizeof(symbol));
+        return true;
+}
+
+int name_shorten(const char *name, char **ret)
+{
+        const char *open = strrchr(name, '['), *close = open ? strchr(open, ']') : NULL;
+
+        if (open && close && close > open + 1)
+                return util_format(ret, "%.*s", (int)(close - open - 1), open + 1);
+        return util_copy(name, ret);
+}
+
+static int name_function(const struct pci_calls *calls, struct pci_access *access,
+                         struct vfioctl_function *function)
+{
+        char buffer[256];
+
+        if (function->name)
+                return 0;
+        const char *name =
+                calls->lookup_name(access, buffer, sizeof(buffer), PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_NUMBERS,
+                                   function->vendor, function->device);
+        if (!name || !*name)
+                return 0;
+        int r = util_copy(name, &function->name);
+        for (char *at = function->name; r >= 0 && *at; at++)
+                if (!isprint((unsigned char)*at))
+                        *at = '?';
+        return r;
+}
+
+int names_find(struct vfioctl_snapshot *snapshot)
+{
+        struct pci_calls calls = {.library = dlopen("libpci.so.3", RTLD_NOW | RTLD_LOCAL)};
+        int r = 0;
+
+        if (!calls.library)
+                return 0;
+        if (resolve(calls.library, "pci_alloc", &calls.alloc) &&
+            resolve(calls.library, "pci_cleanup", &calls.cleanup) &&
+            resolve(calls.library, "pci_lookup_name", &calls.lookup_name)) {
+                struct pci_access *access = calls.alloc();
+                for (size_t i = 0; access && r >= 0 && i < snapshot->n_functions; i++)
+                        r = name_function(&calls, access, snapshot->functions[i]);
+                if (access)
+                        calls.cleanup(access);
+        }
+        dlclose(calls.library);
+        return r;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VFIOCTL_PATHS_H
+#define VFIOCTL_PATHS_H
+
+/* The only file that names places of the host. All are resolved below the context's root. */
+
+#define PATH_SYS             "/sys"
+#define PATH_PCI_BUS         PATH_SYS "/bus/pci"
+#define PATH_PCI_DEVICES     PATH_PCI_BUS "/devices"
+#define PATH_PCI_DRIVERS     PATH_PCI_BUS "/drivers"
+#define PATH_PCI_PROBE       PATH_PCI_BUS "/drivers_probe"
+#define PATH_PCI_SLOTS       PATH_PCI_BUS "/slots"
+#define PATH_SYS_DEVICES     "/sys/devices"
+#define PATH_SYS_DEV_BLOCK   "/sys/dev/block"
+#define PATH_SYS_DEV_CHAR    "/sys/dev/char"
+#define PATH_CLASS_BLOCK     "/sys/class/block"
+#define PATH_CLASS_GRAPHICS  "/sys/class/graphics"
+#define PATH_CLASS_VTCONSOLE "/sys/class/vtconsole"
+#define PATH_CLASS_NET       "/sys/class/net"
+#define PATH_CLASS_VFIO      "/sys/class/vfio"
+#define PATH_IOMMU_GROUPS    "/sys/kernel/iommu_groups"
+#define PATH_DMI_TABLE       "/sys/firmware/dmi/tables/DMI"
+#define PATH_MODULE          "/sys/module"
+
+#define PATH_PROC        "/proc"
+#define PATH_MOUNTINFO   PATH_PROC "/self/mountinfo"
+#define PATH_SWAPS       PATH_PROC "/swaps"
+#define PATH_ROUTE4      PATH_PROC "/net/route"
+#define PATH_ROUTE6      PATH_PROC "/net/ipv6_route"
+#define PATH_SELF_FD     PATH_PROC "/self/fd"
+#define PATH_OSRELEASE   PATH_PROC "/sys/kernel/osrelease"
+#define PATH_NVIDIA_GPUS PATH_PROC "/driver/nvidia/gpus"
+
+#define PATH_DEV         "/dev"
+#define PATH_DEV_NULL    PATH_DEV "/null"
+#define PATH_DEV_VFIO    PATH_DEV "/vfio"
+#define PATH_LIB_MODULES "/lib/modules"
+
+#define PATH_RUN       "/run/vfioctl"
+#define PATH_RUN_LOCK  PATH_RUN "/lock"
+#define PATH_RUN_STUCK PATH_RUN "/stuck"
+#define PATH_RUN_HOST  PATH_RUN "/host-driver"
+#define PATH_RUN_SLOTS PATH_RUN "/slots"
+
+#define PATH_ETC_DIR  "/etc"
+#define PATH_LIB_DIR  "/usr/lib"
+#define CONFIG_NAME   "vfioctl"
+#define CONFIG_SUFFIX "conf"
+
+#endif

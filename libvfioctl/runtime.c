@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "runtime.h"
+
+#include <unistd.h>
+
+/*
+ * Field 22 of /proc/PID/stat (proc(5)): with the PID it names one process for the length of a boot.
+ * The worker is a process of this machine, also when the host is a simulated one.
+ */
+static int process_start(int pid, char *ret, size_t size)
+{
+        struct vfioctl_ctx here = {.root_fd = -1, .is_live = true};
+        char path[PATH_MAX], stat[1024];
+
+        if (!path_format(path, PATH_PROC "/%d/stat", pid))
+                return -ENAMETOOLONG;
+        ssize_t length = host_read(&here, path, stat, sizeof(stat));
+        if (length < 0)
+                return (int)length;
+        /* The command may hold anything, so fields are counted from its closing parenthesis. */
+        char *at = strrchr(stat, ')');
+        if (!at)
+                return -EIO;
+        /* A zombie has left the kernel: what it was stuck in is over. */
+        if (at[1] == ' ' && (at[2] == 'Z' || at[2] == 'X'))
+                return -ESRCH;
+        for (int field = 2; field < 22; field++) {
+                at = strchr(at + 1, ' ');
+                if (!at)
+                        return -EIO;
+        }
+        size_t n = strcspn(at + 1, " \n");
+        if (n >= size)
+                return -EIO;
+        memcpy(ret, at + 1, n);
+        ret[n] = '\0';
+        return 0;
+}
+
+static bool run_path(char path[PATH_MAX], const char *folder, const char *address)
+{
+        return path_format(path, "%s/%s", folder, address);
+}
+
+int runtime_record_stuck(const struct vfioctl_ctx *ctx, const char *address, int worker, const char *step)
+{
+        _cleanup_free_ char *text = NULL;
+        char path[PATH_MAX], start[32] = "0";
+
+        if (!run_path(path, PATH_RUN_STUCK, address))
+                return -ENAMETOOLONG;
+        (void)process_start(worker, start, sizeof(start));
+        int r = util_format(&text, "%d %s\n%s\n", worker, start, step);
+        return r < 0 ? r : host_write_file(ctx, path, text);
+}
+
+bool runtime_is_stuck(const struct vfioctl_ctx *ctx, const char *address)
+{
+        char path[PATH_MAX], text[ATTRIBUTE_MAX], start[32], now[32];
+        int pid;
+
+        if (!run_path(path, PATH_RUN_STUCK, address) || host_read(ctx, path, text, sizeof(text)) < 0)
+                return false;
+        if (sscanf(text, "%d %31s", &pid, start) != 2)
+                return true;
+        return process_start(pid, now, sizeof(now)) == 0 && util_equal(start, now);
+}
+
+int runtime_forget_stuck(const struct vfioctl_ctx *ctx, const char *address)
+{
+        char path[PATH_MAX];
+
+        if (!run_path(path, PATH_RUN_STUCK, address))
+                return -ENAMETOOLONG;
+        int r = host_unlink(ctx, path);
+        return r == -ENOENT ? 0 : r;
+}
+
+int runtime_record_host_driver(const struct vfioctl_ctx *ctx, const char *address, const char *driver)
+{
+        char path[PATH_MAX];
+
+        return run_path(path, PATH_RUN_HOST, address) ? host_write_file(ctx, path, driver) : -ENAMETOOLONG;
+}
+
+int runtime_host_driver(const struct vfioctl_ctx *ctx, const char *address, char **ret)
+{
+        char path[PATH_MAX], text[256];
+
+        if (!run_path(path, PATH_RUN_HOST, address))
+                return -ENAMETOOLONG;
+        ssize_t length = host_read(ctx, path, text, sizeof(text));
+        if (length < 0)
+                return (int)length;
+        util_trim(text);
+        /* The name becomes part of a path: nothing that could lead elsewhere. */
+        if (!*text || strchr(text, '/') || text[0] == '.')
+                return -EINVAL;
+        return util_copy(text, ret);
+}
+
+int runtime_forget_host_driver(const struct vfioctl_ctx *ctx, const char *address)
+{
+        char path[PATH_MAX];
+
+        if (!run_path(path, PATH_RUN_HOST, address))
+                return -ENAMETOOLONG;
+        int r = host_unlink(ctx, path);
+        return r == -ENOENT ? 0 : r;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VFIOCTL_RUNTIME_H
+#define VFIOCTL_RUNTIME_H
+
+#include "host.h"
+
+/* Facts of this boot, one small file each under PATH_RUN: stuck GPUs, and the driver a function came from. */
+
+/* Records that `worker` (a PID) did not come back from `step` on this function. */
+int runtime_record_stuck(const struct vfioctl_ctx *ctx, const char *address, int worker, const char *step);
+/* True while that worker is still in the kernel; a record of one that has come back counts no more. */
+bool runtime_is_stuck(const struct vfioctl_ctx *ctx, const char *address);
+int runtime_forget_stuck(const struct vfioctl_ctx *ctx, const char *address);
+
+int runtime_record_host_driver(const struct vfioctl_ctx *ctx, const char *address, const char *driver);
+/* The recorded driver, or NULL: *ret is the caller's to free. */
+int runtime_host_driver(const struct vfioctl_ctx *ctx, const char *address, char **ret);
+int runtime_forget_host_driver(const struct vfioctl_ctx *ctx, const char *address);
+
+#endif

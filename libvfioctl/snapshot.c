@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "function.h"
+#include "holders.h"
+#include "names.h"
+#include "needs.h"
+#include "topology.h"
+
+/* More functions than PCI can address below 256 domains: then the folder is no sysfs. */
+#define FUNCTION_LIMIT (256u * 65536u)
+
+struct scan_entry {
+        struct vfioctl_address address;
+        bool is_display;
+};
+
+struct scan {
+        struct scan_entry *items;
+        size_t count, allocated;
+};
+
+static int compare_entries(const void *a, const void *b)
+{
+        const struct scan_entry *x = a, *y = b;
+        return vfioctl_address_compare(&x->address, &y->address);
+}
+
+/* Display controllers and processing accelerators: PCI Code and ID Assignment, base classes 03h and 12h. */
+static bool is_gpu_class(uint32_t class)
+{
+        return class >> 16 == 0x03 || class >> 16 == 0x12;
+}
+
+static int scan_bus(const struct vfioctl_ctx *ctx, struct scan *ret)
+{
+        struct scan scan = {.count = 0};
+        int r = 0;
+
+        _cleanup_dir_ DIR *dir = host_opendir(ctx, PATH_PCI_DEVICES);
+        if (!dir)
+                return -errno;
+        for (struct dirent *entry; r >= 0 && (entry = readdir(dir));) {
+                struct scan_entry item = {.is_display = false};
+                uint32_t class;
+                if (vfioctl_address_parse(entry->d_name, &item.address) < 0)
+                        continue;
+                if (scan.count >= FUNCTION_LIMIT) {
+                        r = -E2BIG;
+                        break;
+                }
+                /* A function that goes away while we look, or cannot be read, is no GPU. */
+                item.is_display = function_read_class(ctx, entry->d_name, &class) == 0 && is_gpu_class(class);
+                r = util_grow(&scan.items, &scan.allocated, scan.count + 1, sizeof(*scan.items));
+                if (r >= 0)
+                        scan.items[scan.count++] = item;
+        }
+        if (r < 0) {
+                free(scan.items);
+                return r;
+        }
+        if (scan.count > 0)
+                qsort(scan.items, scan.count, sizeof(*scan.items), compare_entries);
+        *ret = scan;
+        return 0;
+}
+
+/* ---- groups ---- */
+
+static int load_group(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, int number,
+                      struct vfioctl_group **ret)
+{
+        char path[PATH_MAX];
+        size_t allocated = 0;
+
+        for (size_t i = 0; i < snapshot->n_groups; i++)
+                if (snapshot->groups[i]->number == number) {
+                        *ret = snapshot->groups[i];
+                        return 0;
+                }
+        int r = util_grow(&snapshot->groups, &snapshot->allocated_groups, snapshot->n_groups + 1,
+                          sizeof(*snapshot->groups));
+        if (r < 0)
+                return r;
+        struct vfioctl_group *group = calloc(1, sizeof(*group));
+        if (!group)
+                return -ENOMEM;
+        group->number = number;
+        snapshot->groups[snapshot->n_groups++] = group;
+
+        if (!path_format(path, PATH_IOMMU_GROUPS "/%d/devices", number))
+                return -ENAMETOOLONG;
+        _cleanup_dir_ DIR *dir = host_opendir(ctx, path);
+        for (struct dirent *entry; dir && (entry = readdir(dir));) {
+                struct vfioctl_address address;
+                struct vfioctl_function *function;
+                /* A group can hold platform devices as well; they have no PCI address and no vfio-pci. */
+                if (vfioctl_address_parse(entry->d_name, &address) < 0)
+                        continue;
+                r = snapshot_load_function(ctx, snapshot, &address, FUNCTION_BASIC, &function);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        continue;
+                r = util_grow(&group->members, &allocated, group->n_members + 1, sizeof(*group->members));
+                if (r < 0)
+                        return r;
+                size_t at = group->n_members++;
+                while (at > 0 &&
+                       vfioctl_address_compare(&group->members[at - 1]->address, &function->address) > 0) {
+                        group->members[at] = group->members[at - 1];
+                        at--;
+                }
+                group->members[at] = function;
+        }
+        *ret = group;
+        return 0;
+}
+
+/* True when somebody who is not the GPU sits in its group. */
+static bool group_is_shared(const struct vfioctl_gpu *gpu)
+{
+        for (size_t i = 0; gpu->group && i < gpu->group->n_members; i++)
+                if (!gpu->group->members[i]->is_bridge && gpu->group->members[i]->gpu != gpu)
+                        return true;
+        return false;
+}
+
+/* ---- GPUs ---- */
+
+static struct vfioctl_gpu *gpu_free(struct vfioctl_gpu *gpu)
+{
+        if (!gpu)
+                return NULL;
+        for (size_t i = 0; i < gpu->n_holders; i++) {
+                free(gpu->holders[i].command);
+                free(gpu->holders[i].unit);
+                free(gpu->holders[i].node);
+        }
+        free(gpu->holders);
+        free(gpu->functions);
+        free(gpu->path);
+        free(gpu->name);
+        free(gpu->identity);
+        free(gpu->card);
+        free(gpu->slot);
+        free(gpu);
+        return NULL;
+}
+
+DEFINE_CLEANUP(struct vfioctl_gpu, gpu_free)
+
+/*
+ * Functions of the GPU's slot go with it: audio, USB-C, UCSI. Not virtual functions; and not the neighbours
+ * that an APU has in its slot, which belong to the processor: another vendor, and a group of their own.
+ */
+static bool is_companion(const struct vfioctl_function *gpu, const struct vfioctl_function *other)
+{
+        if (other->is_virtual || gpu->is_virtual || other->is_bridge)
+                return false;
+        return other->vendor == gpu->vendor || function_base_class(other) == 0x04 ||
+               (gpu->group >= 0 && other->group == gpu->group);
+}
+
+static bool same_slot(const struct vfioctl_address *a, const struct vfioctl_address *b)
+{
+        return a->domain == b->domain && a->bus == b->bus && a->device == b->device;
+}
+
+static int gpu_add_function(struct vfioctl_gpu *gpu, struct vfioctl_function *function)
+{
+        struct vfioctl_function **grown = reallocarray(gpu->functions, gpu->n_functions + 1, sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+        gpu->functions = grown;
+        gpu->functions[gpu->n_functions++] = function;
+        function->gpu = gpu;
+        return 0;
+}
+
+static int load_functions(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan,
+                          size_t index, struct vfioctl_gpu *gpu)
+{
+        enum function_level level =
+                snapshot->flags & VFIOCTL_SNAPSHOT_DETAILS ? FUNCTION_DETAIL : FUNCTION_GPU;
+        const struct vfioctl_address *address = &scan->items[index].address;
+        struct vfioctl_function *function;
+
+        int r = snapshot_load_function(ctx, snapshot, address, level, &function);
+        if (r < 0)
+                return r;
+        r = gpu_add_function(gpu, function);
+        if (r < 0)
+                return r;
+        size_t first = index;
+        while (first > 0 && same_slot(&scan->items[first - 1].address, address))
+                first--;
+        for (size_t i = first; i < scan->count && same_slot(&scan->items[i].address, address); i++) {
+                if (i == index)
+                        continue;
+                r = snapshot_load_function(ctx, snapshot, &scan->items[i].address, level, &function);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0 || function->gpu || !is_companion(gpu->functions[0], function))
+                        continue;
+                r = gpu_add_function(gpu, function);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int load_path(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct place *place,
+                     struct vfioctl_gpu *gpu)
+{
+        if (gpu->path || place->length < 2)
+                return 0;
+        gpu->path = calloc(place->length - 1, sizeof(*gpu->path));
+        if (!gpu->path)
+                return -ENOMEM;
+        for (size_t i = 0; i + 1 < place->length; i++) {
+                int r = snapshot_load_function(ctx, snapshot, &place->chain[i], FUNCTION_DETAIL,
+                                               &gpu->path[gpu->n_path]);
+                if (r == -ENOMEM)
+                        return r;
+                if (r >= 0)
+                        gpu->n_path++;
+        }
+        return 0;
+}
+
+static int load_gpu(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan,
+                    size_t index, struct place *ret_place)
+{
+        _cleanup_(gpu_freep) struct vfioctl_gpu *gpu = calloc(1, sizeof(*gpu));
+        char address[VFIOCTL_ADDRESS_SIZE];
+        struct place place;
+
+        if (!gpu)
+                return -ENOMEM;
+        int r = place_read(ctx, vfioctl_address_format(&scan->items[index].address, address), &place);
+        if (r < 0) {
+                ctx_log(ctx, VFIOCTL_LOG_WARNING, "%s: its place in sysfs makes no sense, it is left out",
+                        address);
+                return r;
+        }
+        r = load_functions(ctx, snapshot, scan, index, gpu);
+        if (r >= 0)
+                r = place_identity(&place, gpu->functions[0], &gpu->identity);
+        if (r >= 0 && gpu->functions[0]->group >= 0)
+                r = load_group(ctx, snapshot, gpu->functions[0]->group, &gpu->group);
+        if (r >= 0 && ((snapshot->flags & VFIOCTL_SNAPSHOT_DETAILS) || group_is_shared(gpu)))
+                r = load_path(ctx, snapshot, &place, gpu);
+        if (r >= 0)
+                r = util_grow(&snapshot->gpus, &snapshot->allocated_gpus, snapshot->n_gpus + 1,
+                              sizeof(*snapshot->gpus));
+        if (r < 0) {
+                for (size_t i = 0; i < gpu->n_functions; i++)
+                        gpu->functions[i]->gpu = NULL;
+                return r;
+        }
+        for (size_t i = 0; i < gpu->n_functions; i++)
+                gpu->is_stuck |= gpu->functions[i]->is_stuck;
+        snapshot->gpus[snapshot->n_gpus++] = util_steal(gpu);
+        *ret_place = place;
+        return 0;
+}
+
+/* Insertion sort by place: GPUs are few, and both arrays move together. */
+static void sort_gpus(struct vfioctl_snapshot *snapshot, struct place *places)
+{
+        for (size_t i = 1; i < snapshot->n_gpus; i++) {
+                struct vfioctl_gpu *gpu = snapshot->gpus[i];
+                struct place place = places[i];
+                size_t at = i;
+                for (; at > 0 && place_compare(&places[at - 1], &place) > 0; at--) {
+                        snapshot->gpus[at] = snapshot->gpus[at - 1];
+                        places[at] = places[at - 1];
+                }
+                snapshot->gpus[at] = gpu;
+                places[at] = place;
+        }
+}
+
+static int load_gpus(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan)
+{
+        _cleanup_free_ struct place *places = NULL;
+        size_t allocated = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < scan->count; i++) {
+                if (!scan->items[i].is_display)
+                        continue;
+                const struct vfioctl_function *known = snapshot_function(snapshot, &scan->items[i].address);
+                if (known && known->gpu)
+                        continue;
+                r = util_grow(&places, &allocated, snapshot->n_gpus + 1, sizeof(*places));
+                if (r < 0)
+                        return r;
+                r = load_gpu(ctx, snapshot, scan, i, &places[snapshot->n_gpus]);
+                if (r == -ENOMEM)
+                        return r;
+        }
+        sort_gpus(snapshot, places);
+        return topology_name(ctx, snapshot, places);
+}
+
+static int name_cards(struct vfioctl_snapshot *snapshot)
+{
+        for (size_t i = 0; i < snapshot->n_gpus; i++) {
+                struct vfioctl_gpu *gpu = snapshot->gpus[i];
+                const struct vfioctl_function *function = gpu->functions[0];
+                int r = function->name
+                                ? name_shorten(function->name, &gpu->card)
+                                : util_format(&gpu->card, "%04x:%04x", function->vendor, function->device);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+VFIOCTL_EXPORT struct vfioctl_snapshot *vfioctl_snapshot_free(struct vfioctl_snapshot *snapshot)
+{
+        if (!snapshot)
+                return NULL;
+        for (size_t i = 0; i < snapshot->n_gpus; i++)
+                snapshot->gpus[i] = gpu_free(snapshot->gpus[i]);
+        for (size_t i = 0; i < snapshot->n_groups; i++) {
+                free(snapshot->groups[i]->members);
+                free(snapshot->groups[i]);
+        }
+        for (size_t i = 0; i < snapshot->n_functions; i++)
+                snapshot->functions[i] = function_free(snapshot->functions[i]);
+        free(snapshot->gpus);
+        free(snapshot->groups);
+        free(snapshot->functions);
+        free(snapshot);
+        return NULL;
+}
+
+DEFINE_CLEANUP(struct vfioctl_snapshot, vfioctl_snapshot_free)
+
+static bool has_iommu_groups(const struct vfioctl_ctx *ctx)
+{
+        _cleanup_dir_ DIR *dir = host_opendir(ctx, PATH_IOMMU_GROUPS);
+
+        for (struct dirent *entry; dir && (entry = readdir(dir));)
+                if (entry->d_name[0] != '.')
+                        return true;
+        return false;
+}
+
+VFIOCTL_EXPORT int vfioctl_snapshot_take(struct vfioctl_ctx *ctx, unsigned int flags,
+                                         struct vfioctl_snapshot **ret)
+{
+        struct scan scan = {.count = 0};
+
+        _cleanup_(vfioctl_snapshot_freep) struct vfioctl_snapshot *snapshot = calloc(1, sizeof(*snapshot));
+        if (!snapshot)
+                return -ENOMEM;
+        snapshot->flags = flags;
+        snapshot->has_iommu = has_iommu_groups(ctx);
+        snapshot->has_vfio_driver = host_exists(ctx, PATH_PCI_DRIVERS "/" VFIO_DRIVER);
+
+        int r = scan_bus(ctx, &scan);
+        if (r < 0)
+                return r;
+        r = load_gpus(ctx, snapshot, &scan);
+        free(scan.items);
+        if (r >= 0 && flags & VFIOCTL_SNAPSHOT_NAMES)
+                r = names_find(snapshot);
+        if (r >= 0)
+                r = name_cards(snapshot);
+        if (r >= 0 && flags & VFIOCTL_SNAPSHOT_HOST)
+                r = needs_find(ctx, snapshot);
+        if (r >= 0 && flags & VFIOCTL_SNAPSHOT_HOLDERS)
+                r = holders_find(ctx, snapshot);
+        if (r < 0)
+                return r;
+        *ret = util_steal(snapshot);
+        return 0;
+}

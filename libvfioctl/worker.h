@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VFIOCTL_WORKER_H
+#define VFIOCTL_WORKER_H
+
+#include "host.h"
+
+/*
+ * A child that does what may never return: writes that bind and unbind, module loading, and reads that
+ * take the device lock. It holds none of our descriptors, so that when it hangs in the kernel we can leave
+ * it behind and end; what it left undone it never starts, because its socket is closed then.
+ */
+struct worker;
+
+struct worker *worker_free(struct worker *worker);
+
+/*
+ * Each takes at most `deadline` ms, and starts the context's worker when there is none. -ETIMEDOUT: the
+ * worker was left behind in the kernel; worker_abandoned_pid() tells which one it was.
+ */
+int worker_read(struct vfioctl_ctx *ctx, const char *path, char *buffer, size_t size, unsigned int deadline);
+int worker_write(struct vfioctl_ctx *ctx, const char *path, const char *value, unsigned int deadline);
+int worker_load(struct vfioctl_ctx *ctx, const char *module, unsigned int deadline);
+
+/* PID of the last worker that was left behind, or 0. */
+int worker_abandoned_pid(const struct vfioctl_ctx *ctx);
+
+#endif
