@@ -5,8 +5,12 @@
 
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
+#include <libxml/xmlerror.h>
 
 #include "connection.h"
+#include "text.h"
+
+#define REASON_MAX 2000 /* characters: some contain the output of a program */
 
 struct vfioctl_virt {
         virConnectPtr connection;
@@ -95,10 +99,18 @@ static int call_new(void (*run)(struct call *call), virConnectPtr connection, st
         return 0;
 }
 
+static void silent_xml(void *userdata, const char *format, ...)
+{
+        (void)userdata;
+        (void)format;
+}
+
 static void *call_thread(void *argument)
 {
         struct call *call = argument;
 
+        /* libvirt's test driver lets libxml2 print; this setting is the thread's alone. */
+        xmlSetGenericErrorFunc(NULL, silent_xml);
         call->run(call);
         (void)pthread_mutex_lock(&call->mutex);
         bool abandoned = call->abandoned;
@@ -124,22 +136,15 @@ static struct timespec deadline_from_now(unsigned int milliseconds)
         return when;
 }
 
-/* Starts a thread that nobody joins, and that takes none of the process's signals. */
-static int thread_start(struct call *call)
+/* Starts the thread, which takes none of the process's signals. */
+static int thread_start(struct call *call, pthread_t *ret)
 {
         sigset_t all, before;
-        pthread_attr_t attributes;
-        pthread_t thread;
 
-        int r = pthread_attr_init(&attributes);
-        if (r != 0)
-                return -r;
-        (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
         (void)sigfillset(&all);
         (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-        r = pthread_create(&thread, &attributes, call_thread, call);
+        int r = pthread_create(ret, NULL, call_thread, call);
         (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-        (void)pthread_attr_destroy(&attributes);
         return -r;
 }
 
@@ -147,9 +152,9 @@ static int thread_start(struct call *call)
 static int call_run(struct call **call, unsigned int milliseconds)
 {
         struct timespec deadline = deadline_from_now(milliseconds);
-        int r = 0;
+        pthread_t thread;
 
-        r = thread_start(*call);
+        int r = thread_start(*call, &thread);
         if (r < 0)
                 return r;
         (void)pthread_mutex_lock(&(*call)->mutex);
@@ -158,8 +163,12 @@ static int call_run(struct call **call, unsigned int milliseconds)
         bool done = (*call)->done;
         (*call)->abandoned = !done;
         (void)pthread_mutex_unlock(&(*call)->mutex);
-        if (done)
+        if (done) {
+                /* So that it is not still ending while the process does. */
+                (void)pthread_join(thread, NULL);
                 return 0;
+        }
+        (void)pthread_detach(thread);
         (void)util_steal(*call);
         return -ETIMEDOUT;
 }
@@ -226,9 +235,11 @@ static enum failure classify(const virError *error)
 static void fail(struct call *call)
 {
         const virError *error = virGetLastError();
+        _cleanup_free_ char *reason = NULL;
 
         call->answer.failure = error ? classify(error) : FAILURE_LIBVIRT;
-        if (util_copy(error && error->message ? error->message : "no reason given", &call->answer.reason) < 0)
+        if (util_copy(error && error->message ? error->message : "no reason given", &reason) < 0 ||
+            text_printable(util_trim(reason), REASON_MAX, &call->answer.reason) < 0)
                 call->answer.failure = FAILURE_MEMORY;
 }
 

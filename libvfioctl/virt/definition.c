@@ -3,6 +3,8 @@
 #include "domain_private.h"
 #include "text.h"
 
+#define URI_MAX 200 /* characters shown */
+
 /* Adds a finding whose strings were made for it. */
 static int report(struct vfioctl_findings *findings, enum vfioctl_severity severity, const char *code,
                   const char *culprit, const char *text, const char *fix)
@@ -34,7 +36,7 @@ static int refuse_connection(struct vfioctl_findings *findings, const char *uri,
         bool local = util_has_prefix(uri, "qemu:///");
         int r;
 
-        r = text_printable(uri, &shown);
+        r = text_printable(uri, URI_MAX, &shown);
         if (r < 0)
                 return r;
         if (answer->failure == FAILURE_TIMEOUT)
@@ -75,7 +77,7 @@ static int refuse_vm(struct vfioctl_findings *findings, const struct vfioctl_vir
         r = virsh_connect(connection_uri(virt), &connect);
         if (r < 0)
                 return r;
-        r = text_printable(name ? name : "", &shown);
+        r = text_printable(name ? name : "", TEXT_NAME_MAX, &shown);
         if (r < 0)
                 return r;
         r = text_shell_word(name ? name : "", &word);
@@ -169,7 +171,7 @@ static int add_devices(struct vfioctl_vms *vms, int index, const char *name, con
         if (r == -ENOMEM)
                 return r;
         if (r < 0) {
-                r = text_printable(name, &shown);
+                r = text_printable(name, TEXT_NAME_MAX, &shown);
                 if (r < 0)
                         return r;
                 r = util_format(&text, "the definition of VM \"%s\" cannot be read: %s", shown,

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "text.h"
 
-#define SHOWN_MAX 64
-
 /* Length of the UTF-8 character at `text` that a terminal shows as it is; 0 when it is to be escaped. */
 static size_t printable_length(const unsigned char *text)
 {
@@ -68,7 +66,7 @@ static int close_stream(FILE *stream, char **text, char **ret)
         return 0;
 }
 
-int text_printable(const char *text, char **ret)
+int text_printable(const char *text, size_t max, char **ret)
 {
         const unsigned char *at = (const unsigned char *)text;
         char *shown = NULL;
@@ -77,7 +75,7 @@ int text_printable(const char *text, char **ret)
         FILE *stream = open_memstream(&shown, &size);
         if (!stream)
                 return -ENOMEM;
-        for (; *at && count < SHOWN_MAX; count++) {
+        for (; *at && count < max; count++) {
                 size_t length = printable_length(at);
                 if (length > 0)
                         (void)fwrite(at, 1, length, stream);

@@ -6,8 +6,10 @@
 
 #include "../util.h"
 
-/* On one line, cut after some 64 characters; what is no printable UTF-8 becomes \n, \x1b, ... */
-int text_printable(const char *text, char **ret);
+#define TEXT_NAME_MAX 64
+
+/* On one line, cut after `max` characters; what is no printable UTF-8 becomes \n, \x1b, ... */
+int text_printable(const char *text, size_t max, char **ret);
 
 /* As one word of a shell's command line, quoted only where that is needed. */
 int text_shell_word(const char *text, char **ret);
