@@ -70,7 +70,7 @@ static void test_shell_word(void **state)
 
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                _cleanup_free_ char *word = NULL, *command = NULL;
+                _cleanup_free_ char *word = NULL;
                 char back[64] = "";
 
                 assert_int_equal(text_shell_word(cases[i].text, &word), 0);
