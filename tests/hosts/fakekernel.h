@@ -32,14 +32,14 @@ bool fk_fd_path(int fd, char out[FK_PATH]);
 /* fakekernel-model.c: what the kernel does. Results are 0 or -errno. */
 enum fk_kind { FK_OTHER, FK_ATTR, FK_BIND, FK_UNBIND, FK_PROBE, FK_NEW_ID };
 struct fk_write {
-	enum fk_kind kind;
-	const char *path;      /* below the root */
-	const char *value;     /* terminated */
-	size_t len;
-	char dir[FK_PATH];     /* FK_ATTR: the device's directory */
-	char address[FK_NAME]; /* the device, or empty */
-	char attr[FK_NAME];    /* FK_ATTR: the part of path below dir */
-	char driver[FK_NAME];  /* FK_BIND, FK_UNBIND, FK_NEW_ID */
+        enum fk_kind kind;
+        const char *path;  /* below the root */
+        const char *value; /* terminated */
+        size_t len;
+        char dir[FK_PATH];     /* FK_ATTR: the device's directory */
+        char address[FK_NAME]; /* the device, or empty */
+        char attr[FK_NAME];    /* FK_ATTR: the part of path below dir */
+        char driver[FK_NAME];  /* FK_BIND, FK_UNBIND, FK_NEW_ID */
 };
 void fk_parse(struct fk_write *w, const char *path, const char *value, size_t len);
 bool fk_takes_lock(const struct fk_write *w);
