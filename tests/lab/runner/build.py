@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 
 LAB = pathlib.Path(__file__).resolve().parent.parent
 REPO = LAB.parent.parent
@@ -56,12 +57,12 @@ def helpers(kernel, folder):
     key = hashlib.sha256((source / "labids.c").read_bytes() + str(os.stat(config).st_mtime_ns).encode()).hexdigest()
     stamp = changed(out / "labids.ko", key)
     if stamp:
-        work = out / "module"
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.copytree(source, work)
-        command("building the lab's kernel module",
-                ["make", "-C", kernel.modules / "build", f"M={work}", "modules"])
-        os.replace(work / "labids.ko", out / "labids.ko")
+        with tempfile.TemporaryDirectory(prefix="vfioctl-lab.") as temp:  # the kernel's makefiles allow no blanks in a path
+            work = pathlib.Path(temp) / "module"
+            shutil.copytree(source, work)
+            command("building the lab's kernel module",
+                    ["make", "-C", kernel.modules / "build", f"M={work}", "modules"])
+            shutil.copyfile(work / "labids.ko", out / "labids.ko")
         stamp.write_text(key)
     for tool in TOOLS:
         text = (LAB / "tools" / (tool + ".c")).read_bytes()

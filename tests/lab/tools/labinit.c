@@ -135,7 +135,7 @@ static int pass(int from, int to)
 
 int main(void)
 {
-	int out[2], err[2], status_port, sfd, code = 0, wstatus, n;
+	int out[2], err[2], status_port, out_port = -1, err_port = -1, sfd, code = 0, wstatus, n;
 	const char *tty = access("/run/lab/tty", F_OK) == 0 ? "/dev/hvc0" : NULL;
 	struct pollfd fds[3];
 	sigset_t mask;
@@ -168,8 +168,10 @@ int main(void)
 
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	}
-	int out_port = open_port("lab.stdout"), err_port = open_port("lab.stderr");
-
+	if (!tty) {
+		out_port = open_port("lab.stdout");
+		err_port = open_port("lab.stderr");
+	}
 	job = spawn("/run/lab/job", out[1], err[1], tty);
 	fds[0] = (struct pollfd){ .fd = out[0], .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = err[0], .events = POLLIN };
