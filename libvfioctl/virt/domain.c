@@ -45,7 +45,9 @@ static void note_error(void *userdata, xmlError *error)
 
         if (error->code == XML_ERR_NO_MEMORY)
                 complaint->no_memory = true;
-        if (error->level < XML_ERR_ERROR || complaint->text)
+        /* A prefix that is not found is only a warning where memory ran out for its declaration. */
+        if ((error->level < XML_ERR_ERROR && error->code != XML_NS_ERR_UNDEFINED_NAMESPACE) ||
+            complaint->text)
                 return;
         if (util_format(&complaint->text, "line %d: %s", error->line,
                         error->message ? error->message : "not well-formed") < 0)
@@ -83,18 +85,20 @@ static int parse_document(const char *xml, size_t size, xmlDoc **ret, char **ret
         parser->_private = &complaint;
         parser->sax->serror = note_error;
         parser->sax->internalSubset = refuse_doctype;
-        xmlDoc *document = xmlCtxtReadMemory(parser, xml, (int)size, NULL, NULL, XML_PARSE_NONET);
-        if (document) {
+        _cleanup_(document_freep) xmlDoc *document =
+                xmlCtxtReadMemory(parser, xml, (int)size, NULL, NULL, XML_PARSE_NONET);
+        /* An undeclared prefix is an error after which the parser gives a document all the same. */
+        int r = document && !complaint.text ? 0 : -EINVAL;
+        if (complaint.no_memory)
+                r = -ENOMEM;
+        if (r == -EINVAL)
+                *ret_error = complaint.text;
+        else
                 free(complaint.text);
-                *ret = document;
-                return 0;
-        }
-        if (complaint.no_memory) {
-                free(complaint.text);
-                return -ENOMEM;
-        }
-        *ret_error = complaint.text;
-        return -EINVAL;
+        if (r < 0)
+                return r;
+        *ret = util_steal(document);
+        return 0;
 }
 
 /* Text of the first child of this name; NULL in *ret when there is no such child or it is empty. */
@@ -248,12 +252,18 @@ static int parse_domain(const char *xml, size_t size, struct vfioctl_domain **re
 VFIOCTL_EXPORT int vfioctl_domain_parse(const char *xml, size_t size, struct vfioctl_domain **ret,
                                         char **ret_error)
 {
+        _cleanup_(vfioctl_domain_freep) struct vfioctl_domain *domain = NULL;
         _cleanup_free_ char *error = NULL;
 
-        int r = parse_domain(xml, size, ret, &error);
-        if (r < 0 && ret_error && error)
-                *ret_error = util_steal(error);
-        return r;
+        xml_begin();
+        int r = xml_end(parse_domain(xml, size, &domain, &error));
+        if (r < 0) {
+                if (ret_error && error)
+                        *ret_error = util_steal(error);
+                return r;
+        }
+        *ret = util_steal(domain);
+        return 0;
 }
 
 VFIOCTL_EXPORT struct vfioctl_domain *vfioctl_domain_free(struct vfioctl_domain *domain)
@@ -270,6 +280,7 @@ VFIOCTL_EXPORT struct vfioctl_domain *vfioctl_domain_free(struct vfioctl_domain 
 
 VFIOCTL_EXPORT int vfioctl_domain_format(const struct vfioctl_domain *domain, char **ret)
 {
+        xml_begin();
         _cleanup_(buffer_freep) xmlBuffer *buffer = xmlBufferCreate();
         if (!buffer)
                 return -ENOMEM;
@@ -277,7 +288,7 @@ VFIOCTL_EXPORT int vfioctl_domain_format(const struct vfioctl_domain *domain, ch
         if (!save)
                 return -ENOMEM;
         long written = xmlSaveDoc(save, domain->document);
-        if (xmlSaveClose(save) < 0 || written < 0 || !xmlBufferContent(buffer))
+        if (xmlSaveClose(save) < 0 || written < 0 || xml_end(0) < 0 || !xmlBufferContent(buffer))
                 return -ENOMEM;
         return util_copy((const char *)xmlBufferContent(buffer), ret);
 }

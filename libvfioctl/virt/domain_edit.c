@@ -96,7 +96,7 @@ static int new_gpus(xmlNode **ret)
         if (!gpus)
                 return -ENOMEM;
         xmlNs *namespace = xmlNewNs(gpus, (const xmlChar *)NAMESPACE, (const xmlChar *)"vfioctl");
-        if (!namespace)
+        if (!namespace || !namespace->href || !namespace->prefix)
                 return -ENOMEM;
         xmlSetNs(gpus, namespace);
         *ret = util_steal(gpus);
@@ -297,7 +297,8 @@ VFIOCTL_EXPORT int vfioctl_domain_add_gpu(struct vfioctl_domain *domain, const s
         r = copy_domain(domain, &edited);
         if (r < 0)
                 return r;
-        r = edit_add(edited, gpu);
+        xml_begin();
+        r = xml_end(edit_add(edited, gpu));
         if (r < 0)
                 return r;
         take_edited(domain, edited);
@@ -327,32 +328,40 @@ static int tidy(struct vfioctl_domain *domain)
         return r;
 }
 
-VFIOCTL_EXPORT int vfioctl_domain_remove_gpu(struct vfioctl_domain *domain,
-                                             const struct vfioctl_address *functions, size_t n_functions)
+static int edit_remove(struct vfioctl_domain *domain, const struct vfioctl_address *functions,
+                       size_t n_functions)
 {
-        _cleanup_(vfioctl_domain_freep) struct vfioctl_domain *edited = NULL;
-        int count = 0;
+        _cleanup_free_ char *error = NULL;
+        int count = 0, r;
 
-        int r = copy_domain(domain, &edited);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < edited->n_hostdevs; i++)
-                if (among(&edited->hostdevs[i].host, functions, n_functions)) {
-                        r = xml_remove(edited->hostdevs[i].node);
+        for (size_t i = 0; i < domain->n_hostdevs; i++)
+                if (among(&domain->hostdevs[i].host, functions, n_functions)) {
+                        r = xml_remove(domain->hostdevs[i].node);
                         if (r < 0)
                                 return r;
                         count++;
                 }
-        _cleanup_free_ char *error = NULL;
-        r = domain_collect(edited, &error);
+        r = domain_collect(domain, &error);
         if (r < 0)
                 return r;
-        r = forget_gpus(edited, functions, n_functions);
+        r = forget_gpus(domain, functions, n_functions);
         if (r < 0)
                 return r;
-        r = tidy(edited);
+        r = tidy(domain);
+        return r < 0 ? r : count;
+}
+
+VFIOCTL_EXPORT int vfioctl_domain_remove_gpu(struct vfioctl_domain *domain,
+                                             const struct vfioctl_address *functions, size_t n_functions)
+{
+        _cleanup_(vfioctl_domain_freep) struct vfioctl_domain *edited = NULL;
+
+        int r = copy_domain(domain, &edited);
         if (r < 0)
                 return r;
-        take_edited(domain, edited);
-        return count;
+        xml_begin();
+        r = xml_end(edit_remove(edited, functions, n_functions));
+        if (r >= 0)
+                take_edited(domain, edited);
+        return r;
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <libxml/xmlerror.h>
+
 #include "xml.h"
 
 static bool xml_is(const xmlNode *node, const char *name, const char *namespace)
@@ -74,13 +76,11 @@ int xml_pci_address(const xmlNode *node, struct vfioctl_address *ret)
 
 xmlNode *xml_new(xmlNode *parent, const char *name)
 {
-        xmlNode *node = xmlNewNode(NULL, (const xmlChar *)name);
+        _cleanup_(xml_freep) xmlNode *node = xmlNewNode(NULL, (const xmlChar *)name);
 
-        if (node && parent && !xmlAddChild(parent, node)) {
-                xmlFreeNode(node);
-                node = NULL;
-        }
-        return node;
+        if (!node || !node->name || (parent && !xmlAddChild(parent, node)))
+                return NULL;
+        return util_steal(node);
 }
 
 int xml_set(xmlNode *node, const char *name, const char *format, ...)
@@ -230,4 +230,16 @@ int xml_remove(xmlNode *node)
         if (before && before->type == XML_TEXT_NODE && behind && behind->type == XML_TEXT_NODE)
                 return xmlTextMerge(before, behind) ? 0 : -ENOMEM;
         return 0;
+}
+
+void xml_begin(void)
+{
+        xmlResetLastError();
+}
+
+int xml_end(int r)
+{
+        const xmlError *error = xmlGetLastError();
+
+        return error && error->code == XML_ERR_NO_MEMORY ? -ENOMEM : r;
 }

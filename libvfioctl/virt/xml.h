@@ -46,6 +46,13 @@ int xml_insert(xmlNode *parent, xmlNode *after, xmlNode *node);
 /* Takes out and frees `node` and the line break and indentation in front of it. 0 or -ENOMEM. */
 int xml_remove(xmlNode *node);
 
+/*
+ * libxml2 goes on when memory runs out, and leaves out what it had no room for. Its last error, a thread's
+ * own, tells: xml_begin() clears it, and xml_end() gives `r`, or -ENOMEM when it was that.
+ */
+void xml_begin(void);
+int xml_end(int r);
+
 static inline xmlNode *xml_free(xmlNode *node)
 {
         xmlFreeNode(node);

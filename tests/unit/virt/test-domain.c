@@ -116,6 +116,7 @@ static void test_refuses(void **state)
                 "<domain><name>\xc3\x28</name></domain>",
                 "<domain><name>&unknown;</name></domain>",
                 "<domain a='1' a='2'><name>n</name></domain>",
+                "<domain><name>n</name><qemu:commandline/></domain>",
                 "<!DOCTYPE domain><domain><name>n</name></domain>",
                 "<!DOCTYPE domain SYSTEM 'file:///etc/passwd'><domain><name>n</name></domain>",
                 "<!DOCTYPE d [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><domain><name>&e;</name></domain>",
