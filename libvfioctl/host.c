@@ -46,11 +46,13 @@ static int open_below(const struct vfioctl_ctx *ctx, const char *path, int flags
 {
         long fd;
 
+        /* openat2() takes O_PATH with no flag that it would ignore. */
+        flags |= flags & O_PATH ? O_CLOEXEC : O_CLOEXEC | O_NOCTTY;
         if (ctx->is_live) {
-                fd = open(path, flags | O_CLOEXEC | O_NOCTTY, mode);
+                fd = open(path, flags, mode);
         } else {
                 struct open_how how = {
-                        .flags = (uint64_t)(flags | O_CLOEXEC | O_NOCTTY),
+                        .flags = (uint64_t) flags,
                         .mode = mode,
                         .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
                 };

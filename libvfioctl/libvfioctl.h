@@ -325,6 +325,9 @@ int vfioctl_intent_assign(struct vfioctl_intent *intent, const struct vfioctl_gp
 /** Wants VM `vm`'s definition replaced (an unassign); nothing changes in any GPU's mode. Since 0.1. */
 int vfioctl_intent_define(struct vfioctl_intent *intent, const char *vm);
 
+/** The VM that is to get this GPU, or NULL. Since 0.1. */
+const char *vfioctl_intent_vm(const struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu);
+
 /** One VM's wish for GPUs, for vfioctl_choose(). Since 0.1. */
 struct vfioctl_request {
         const char *vm;     /**< its name */

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VFIOCTL_ASSIGNMENT_H
+#define VFIOCTL_ASSIGNMENT_H
+
+#include "virt.h"
+
+/* A VM named on the command line, with its definition before and after. */
+struct target {
+        const char *argument;
+        const char *name; /* as libvirt has it; borrowed from domain */
+        struct vfioctl_domain *domain;
+        char *xml;       /* as libvirt gave it */
+        char *new_xml;   /* to be defined, or NULL when it stays */
+        char *now;       /* as libvirt has it after our define, for the way back */
+        unsigned int wanted;   /* GPUs it is to get in addition */
+        size_t n_had;          /* GPUs its definition names already */
+};
+
+/* What assign and unassign share: the connection, the lock, the VMs, the plan. */
+struct assignment {
+        struct cli *cli;
+        struct virt_calls calls;
+        struct vfioctl_virt *virt;
+        struct vfioctl_lock *lock;
+        struct vfioctl_findings *findings;
+        struct vfioctl_snapshot *snapshot;
+        struct vfioctl_vms *vms;
+        struct vfioctl_intent *intent;
+        struct vfioctl_plan *plan;
+        struct target *targets;
+        size_t n_targets;
+};
+
+/* Connects, takes the admin lock and reads host and VMs. Returns an exit code. */
+int assignment_open(struct cli *cli, struct assignment *assignment);
+void assignment_close(struct assignment *assignment);
+
+/* True when the definition names any function of the GPU. */
+bool target_has_gpu(const struct assignment *assignment, const struct target *target, const struct vfioctl_gpu *gpu);
+
+/* Formats the edited domain into target->new_xml. */
+int target_format(const struct assignment *assignment, struct target *target);
+
+/*
+ * Plans the intent, prints it (--dry-run, --json) or carries it out. Returns an exit code, or -EAGAIN when it
+ * is to be started afresh.
+ */
+int assignment_run(struct assignment *assignment, unsigned int plan_flags);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VFIOCTL_CLI_H
+#define VFIOCTL_CLI_H
+
+#include <libvfioctl.h>
+
+#include "util.h"
+
+/* Exit codes: docs in vfioctl(1). */
+enum exit_code {
+        CODE_DONE = 0,
+        CODE_FAILED = 1,
+        CODE_USAGE = 2,
+        CODE_REFUSED = 3,
+        CODE_STUCK = 4,
+};
+
+/* Options that a verb can take besides the global ones. */
+enum verb_option {
+        OPTION_COLUMNS = 1 << 0,
+        OPTION_NOHEADINGS = 1 << 1,
+        OPTION_JSON = 1 << 2,
+        OPTION_DRY_RUN = 1 << 3,
+        OPTION_GPU = 1 << 4,
+        OPTION_COUNT = 1 << 5,
+        OPTION_SHARE = 1 << 6,
+};
+
+struct options {
+        const char *root;
+        const char *connect;
+        bool json;
+        bool quiet;
+        bool verbose;
+        bool no_headings;
+        const char *columns;
+        bool dry_run;
+        const char **gpus;
+        size_t n_gpus, allocated_gpus;
+        unsigned int count; /* 0: not given */
+        bool share;
+};
+
+/* What every verb gets. */
+struct cli {
+        const struct verb *verb;
+        struct options options;
+        struct vfioctl_ctx *ctx;
+        char **arguments;
+        size_t n_arguments;
+};
+
+struct verb {
+        const char *name;
+        const char *arguments; /* for the usage line */
+        const char *summary;
+        const char *description;
+        unsigned int options; /* enum verb_option */
+        size_t min_arguments, max_arguments;
+        int (*run)(struct cli *cli); /* returns an exit code */
+};
+
+DEFINE_CLEANUP(struct vfioctl_findings, vfioctl_findings_free)
+DEFINE_CLEANUP(struct vfioctl_snapshot, vfioctl_snapshot_free)
+DEFINE_CLEANUP(struct vfioctl_vms, vfioctl_vms_free)
+DEFINE_CLEANUP(struct vfioctl_intent, vfioctl_intent_free)
+DEFINE_CLEANUP(struct vfioctl_plan, vfioctl_plan_free)
+DEFINE_CLEANUP(struct vfioctl_lock, vfioctl_lock_free)
+#define _cleanup_findings_ _cleanup_(vfioctl_findings_freep)
+#define _cleanup_snapshot_ _cleanup_(vfioctl_snapshot_freep)
+#define _cleanup_vms_      _cleanup_(vfioctl_vms_freep)
+#define _cleanup_intent_   _cleanup_(vfioctl_intent_freep)
+#define _cleanup_plan_     _cleanup_(vfioctl_plan_freep)
+#define _cleanup_lock_     _cleanup_(vfioctl_lock_freep)
+
+/* ---- the verbs ---- */
+
+int verb_list(struct cli *cli);
+int verb_show(struct cli *cli);
+int verb_check(struct cli *cli);
+int verb_to_vm(struct cli *cli);
+int verb_to_host(struct cli *cli);
+int verb_assign(struct cli *cli);
+int verb_unassign(struct cli *cli);
+
+/* ---- options.c ---- */
+
+/* Reads the command line; returns an exit code, or -1 to go on with cli->verb. */
+int options_read(struct cli *cli, const struct verb *verbs, size_t n_verbs, int argc, char **argv);
+void options_clear(struct options *options);
+
+/* ---- common.c ---- */
+
+/* "vfioctl: ..." on stderr. */
+void complain(const char *format, ...) _printf_(1, 2);
+/* The same for a negative errno, and the exit code for it. */
+int complain_errno(int r, const char *what);
+
+/* Makes text from outside safe for a terminal: control characters become '?', long text is cut. */
+const char *printable(const char *text, char *buffer, size_t size);
+
+/* Takes a snapshot; on failure complains and returns an exit code, else 0. */
+int take_snapshot(struct cli *cli, unsigned int flags, struct vfioctl_snapshot **ret);
+
+/* Finds the GPU that `text` names; complains and returns an exit code when there is none. */
+int find_gpu(const struct vfioctl_snapshot *snapshot, const char *text, const struct vfioctl_gpu **ret);
+/* The same for the verb's arguments (all GPUs when `texts` is empty is not meant here); refuses one named twice. */
+int find_gpus(const struct vfioctl_snapshot *snapshot, char *const *texts, size_t count,
+              const struct vfioctl_gpu ***ret);
+
+/* Exit code for how an apply ended. */
+int outcome_code(enum vfioctl_outcome outcome);
+
+/*
+ * Applies, showing progress; complains of what went wrong. Returns an exit code, or -EAGAIN when the host
+ * changed meanwhile and all is to be looked at again.
+ */
+int run_plan(struct cli *cli, const struct vfioctl_plan *plan, const struct vfioctl_apply_ops *ops);
+
+/* ---- output.c ---- */
+
+const char *gpu_label(const struct vfioctl_snapshot *snapshot, const char *address);
+/* Refusals and warnings on stderr, one line each, with the way out. */
+void print_findings(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings,
+                    enum vfioctl_severity least);
+/* The steps of a dry run on stdout. */
+void print_steps(const struct vfioctl_plan *plan);
+/* {"steps":[...],"findings":[...]} on stdout; `more` (may be NULL) adds to the findings. */
+int print_plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findings *more);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli.h"
+
+#include <ctype.h>
+#include <unistd.h>
+
+void complain(const char *format, ...)
+{
+        va_list arguments;
+
+        va_start(arguments, format);
+        (void) fputs("vfioctl: ", stderr);
+        (void) vfprintf(stderr, format, arguments);
+        (void) fputc('\n', stderr);
+        va_end(arguments);
+}
+
+int complain_errno(int r, const char *what)
+{
+        if (r == -EPERM || r == -EACCES) {
+                complain("%s: %s; run it as root", what, strerror(-r));
+                return CODE_REFUSED;
+        }
+        if (r == -EBUSY) {
+                complain("%s: another vfioctl is at work and does not end; try again later", what);
+                return CODE_REFUSED;
+        }
+        complain("%s: %s", what, strerror(-r));
+        return CODE_FAILED;
+}
+
+const char *printable(const char *text, char *buffer, size_t size)
+{
+        size_t length = strlen(text), room = size - 1;
+        bool cut = length > room;
+
+        if (cut)
+                length = room > 3 ? room - 3 : 0;
+        for (size_t i = 0; i < length; i++)
+                buffer[i] = (unsigned char) text[i] < ' ' || text[i] == 127 ? '?' : text[i];
+        buffer[length] = '\0';
+        if (cut)
+                strcpy(buffer + length, "...");
+        return buffer;
+}
+
+int take_snapshot(struct cli *cli, unsigned int flags, struct vfioctl_snapshot **ret)
+{
+        int r = vfioctl_snapshot_take(cli->ctx, flags, ret);
+
+        if (r >= 0)
+                return 0;
+        if (r == -ENOENT || r == -ENOTDIR) {
+                complain("%s has no PCI bus in sysfs",
+                         cli->options.root ? cli->options.root : "this machine");
+                return CODE_FAILED;
+        }
+        return complain_errno(r, "cannot read the host's PCI devices");
+}
+
+int find_gpu(const struct vfioctl_snapshot *snapshot, const char *text, const struct vfioctl_gpu **ret)
+{
+        char shown[64];
+
+        int r = vfioctl_snapshot_find(snapshot, text, ret);
+        if (r >= 0)
+                return 0;
+        (void) printable(text, shown, sizeof(shown));
+        if (r == -EINVAL) {
+                complain("'%s' is neither a short name (2a) nor a PCI address (05:00.0); vfioctl list shows the GPUs",
+                         shown);
+                return CODE_USAGE;
+        }
+        complain("there is no GPU '%s'; vfioctl list shows those there are", shown);
+        return CODE_REFUSED;
+}
+
+int find_gpus(const struct vfioctl_snapshot *snapshot, char *const *texts, size_t count,
+              const struct vfioctl_gpu ***ret)
+{
+        _cleanup_free_ const struct vfioctl_gpu **gpus = calloc(count ? count : 1, sizeof(*gpus));
+
+        if (!gpus)
+                return complain_errno(-ENOMEM, "cannot look for GPUs");
+        for (size_t i = 0; i < count; i++) {
+                int code = find_gpu(snapshot, texts[i], &gpus[i]);
+                if (code != 0)
+                        return code;
+                for (size_t k = 0; k < i; k++) {
+                        if (gpus[k] != gpus[i])
+                                continue;
+                        complain("%s is named twice (%s and %s)", vfioctl_gpu_name(gpus[i]), texts[k], texts[i]);
+                        return CODE_USAGE;
+                }
+        }
+        *ret = util_steal(gpus);
+        return 0;
+}
+
+int outcome_code(enum vfioctl_outcome outcome)
+{
+        switch (outcome) {
+        case VFIOCTL_DONE:
+                return CODE_DONE;
+        case VFIOCTL_ROLLED_BACK:
+                return CODE_FAILED;
+        case VFIOCTL_NOT_ROLLED_BACK:
+        case VFIOCTL_STUCK:
+                return CODE_STUCK;
+        }
+        return CODE_STUCK;
+}
+
+/* ---- progress ---- */
+
+struct progress {
+        const struct cli *cli;
+        const struct vfioctl_apply_ops *ops; /* the verb's own */
+        bool on_terminal;
+};
+
+static void show_progress(void *userdata, const struct vfioctl_step *step, size_t index, size_t count)
+{
+        struct progress *progress = userdata;
+
+        if (progress->cli->options.verbose)
+                complain("%s", vfioctl_step_text(step));
+        else if (progress->on_terminal)
+                (void) fprintf(stderr, "\r\033[K[%zu/%zu] %s", index + 1, count, vfioctl_step_text(step));
+}
+
+static int define_for(void *userdata, const char *vm, bool undo, char **ret_error)
+{
+        struct progress *progress = userdata;
+
+        return progress->ops->define(progress->ops->userdata, vm, undo, ret_error);
+}
+
+static const char *outcome_text(enum vfioctl_outcome outcome)
+{
+        switch (outcome) {
+        case VFIOCTL_DONE:
+                return "done";
+        case VFIOCTL_ROLLED_BACK:
+                return "all that had been done is undone";
+        case VFIOCTL_NOT_ROLLED_BACK:
+                return "not all of it could be undone; what is left is told above";
+        case VFIOCTL_STUCK:
+                return "left as it is, and noted as stuck";
+        }
+        return "";
+}
+
+int run_plan(struct cli *cli, const struct vfioctl_plan *plan, const struct vfioctl_apply_ops *ops)
+{
+        struct progress progress = { .cli = cli, .ops = ops, .on_terminal = !cli->options.quiet && isatty(2) == 1 };
+        struct vfioctl_apply_ops mine = { .userdata = &progress,
+                                          .progress = show_progress,
+                                          .define = ops && ops->define ? define_for : NULL };
+        _cleanup_findings_ struct vfioctl_findings *findings = NULL;
+        enum vfioctl_outcome outcome;
+
+        int r = vfioctl_findings_new(&findings);
+        if (r < 0)
+                return complain_errno(r, "cannot start");
+        r = vfioctl_apply(cli->ctx, plan, &mine, findings, &outcome);
+        if (progress.on_terminal && !cli->options.verbose && r >= 0)
+                (void) fputs("\r\033[K", stderr);
+        if (r == -EAGAIN)
+                return r;
+        if (r < 0)
+                return complain_errno(r, "nothing was changed");
+        print_findings(NULL, findings, VFIOCTL_WARNING);
+        if (outcome != VFIOCTL_DONE)
+                complain("%s: %s", cli->verb->name, outcome_text(outcome));
+        return outcome_code(outcome);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VFIOCTL_OUTPUT_H
+#define VFIOCTL_OUTPUT_H
+
+#include <json.h>
+
+#include "cli.h"
+
+/* json-c with this program's habits: NULL is null, what cannot be added is dropped and freed. */
+struct json_object *json_string(const char *text);
+struct json_object *json_hex(unsigned long value, int digits);
+struct json_object *json_number_or_null(int value);
+void json_put(struct json_object *object, const char *key, struct json_object *value);
+void json_append(struct json_object *array, struct json_object *value);
+void json_add_findings(struct json_object *array, const struct vfioctl_findings *findings);
+/* Prints and frees; returns an exit code. */
+int json_print(struct json_object *object);
+
+#endif

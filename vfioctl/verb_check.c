@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "output.h"
+#include "virt.h"
+
+static void print_text(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings)
+{
+        for (size_t i = 0; i < vfioctl_findings_count(findings); i++) {
+                const struct vfioctl_finding *finding = vfioctl_findings_get(findings, i);
+                const char *label = gpu_label(snapshot, finding->gpu);
+                printf("%s  %s  %s: %s\n", label ? label : "host", vfioctl_severity_name(finding->severity),
+                       finding->code, finding->text);
+                if (finding->fix)
+                        printf("    %s\n", finding->fix);
+        }
+}
+
+/* A board's own display is no problem until somebody asks for it by name. */
+static bool needs_admin(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings, bool named)
+{
+        for (size_t i = 0; i < vfioctl_findings_count(findings); i++) {
+                const struct vfioctl_finding *finding = vfioctl_findings_get(findings, i);
+                const struct vfioctl_gpu *gpu = NULL;
+                if (finding->severity != VFIOCTL_REFUSAL)
+                        continue;
+                if (named || !finding->gpu || vfioctl_snapshot_find(snapshot, finding->gpu, &gpu) < 0 ||
+                    !vfioctl_gpu_is_on_board(gpu))
+                        return true;
+        }
+        return false;
+}
+
+static int collect(const struct cli *cli, const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                   struct vfioctl_findings *findings)
+{
+        _cleanup_free_ const struct vfioctl_gpu **gpus = NULL;
+
+        int code = find_gpus(snapshot, cli->arguments, cli->n_arguments, &gpus);
+        if (code != 0)
+                return code;
+        int r = 0;
+        if (cli->n_arguments == 0)
+                r = vfioctl_check(snapshot, vms, NULL, findings);
+        for (size_t i = 0; r >= 0 && i < cli->n_arguments; i++)
+                r = vfioctl_check(snapshot, vms, gpus[i], findings);
+        return r < 0 ? complain_errno(r, "cannot check") : 0;
+}
+
+int verb_check(struct cli *cli)
+{
+        _cleanup_findings_ struct vfioctl_findings *findings = NULL;
+        _cleanup_snapshot_ struct vfioctl_snapshot *snapshot = NULL;
+        _cleanup_vms_ struct vfioctl_vms *vms = NULL;
+
+        if (vfioctl_findings_new(&findings) < 0)
+                return complain_errno(-ENOMEM, "cannot check");
+        int code = take_snapshot(cli, VFIOCTL_SNAPSHOT_ALL, &snapshot);
+        if (code == 0)
+                code = virt_report(cli, &vms);
+        if (code == 0)
+                code = collect(cli, snapshot, vms, findings);
+        if (code != 0)
+                return code;
+        code = needs_admin(snapshot, findings, cli->n_arguments > 0) ? CODE_REFUSED : CODE_DONE;
+        if (!cli->options.json) {
+                if (!cli->options.quiet && vfioctl_findings_count(findings) == 0)
+                        printf("nothing stands against handing out %s\n",
+                               cli->n_arguments == 1 ? "it" : "these GPUs");
+                print_text(snapshot, findings);
+                return code;
+        }
+        struct json_object *object = json_object_new_object(), *array = json_object_new_array();
+        json_add_findings(array, findings);
+        json_put(object, "findings", array);
+        int printed = json_print(object);
+        return printed != CODE_DONE ? printed : code;
+}

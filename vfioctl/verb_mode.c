@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "output.h"
+
+/* Bounds the times that another vfioctl may get in between. */
+#define TRIES_MAX 5
+
+struct change {
+        enum vfioctl_mode mode;
+        const struct vfioctl_gpu **gpus;
+        struct vfioctl_snapshot *snapshot;
+        struct vfioctl_plan *plan;
+};
+
+static void change_clear(struct change *change)
+{
+        free(change->gpus);
+        change->gpus = NULL;
+        change->plan = vfioctl_plan_free(change->plan);
+        change->snapshot = vfioctl_snapshot_free(change->snapshot);
+}
+
+static int prepare(struct cli *cli, struct change *change)
+{
+        _cleanup_intent_ struct vfioctl_intent *intent = NULL;
+
+        int code = take_snapshot(cli, VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST, &change->snapshot);
+        if (code == 0)
+                code = find_gpus(change->snapshot, cli->arguments, cli->n_arguments, &change->gpus);
+        if (code != 0)
+                return code;
+        int r = vfioctl_intent_new(&intent);
+        for (size_t i = 0; r >= 0 && i < cli->n_arguments; i++)
+                r = vfioctl_intent_set_mode(intent, change->gpus[i], change->mode);
+        if (r >= 0)
+                r = vfioctl_plan_new(change->snapshot, NULL, intent, 0, &change->plan);
+        return r < 0 ? complain_errno(r, "cannot plan") : 0;
+}
+
+static void report(const struct cli *cli, const struct change *change)
+{
+        if (cli->options.quiet || cli->options.json)
+                return;
+        for (size_t i = 0; i < cli->n_arguments; i++) {
+                const char *address = vfioctl_gpu_address(change->gpus[i]);
+                bool changed = false;
+                for (size_t k = 0; k < vfioctl_plan_step_count(change->plan); k++)
+                        changed |= util_equal(vfioctl_step_gpu(vfioctl_plan_step(change->plan, k)), address);
+                printf("%s (%s) is %s mode %s\n", vfioctl_gpu_name(change->gpus[i]), address,
+                       changed ? "now in" : "already in", vfioctl_mode_name(change->mode));
+        }
+}
+
+static int try_once(struct cli *cli, struct change *change)
+{
+        _cleanup_findings_ struct vfioctl_findings *busy = NULL;
+
+        int code = prepare(cli, change);
+        if (code != 0)
+                return code;
+        int r = vfioctl_findings_new(&busy);
+        if (r >= 0)
+                r = vfioctl_probe_busy(cli->ctx, change->plan, busy);
+        if (r < 0)
+                return complain_errno(r, "cannot look for users of the GPU");
+
+        const struct vfioctl_findings *findings = vfioctl_plan_findings(change->plan);
+        bool refused = vfioctl_findings_have_refusal(findings) || vfioctl_findings_have_refusal(busy);
+        if (cli->options.json) {
+                code = print_plan_json(change->plan, busy);
+                if (code != CODE_DONE)
+                        return code;
+        }
+        if (refused) {
+                print_findings(change->snapshot, findings, VFIOCTL_WARNING);
+                print_findings(change->snapshot, busy, VFIOCTL_WARNING);
+                complain("nothing was changed");
+                return CODE_REFUSED;
+        }
+        if (cli->options.dry_run) {
+                if (!cli->options.json)
+                        print_steps(change->plan);
+                return CODE_DONE;
+        }
+        if (vfioctl_plan_step_count(change->plan) == 0)
+                return CODE_DONE;
+        return run_plan(cli, change->plan, NULL);
+}
+
+static int change_mode(struct cli *cli, enum vfioctl_mode mode)
+{
+        int code = -EAGAIN;
+
+        for (int i = 0; code == -EAGAIN && i < TRIES_MAX; i++) {
+                struct change change = { .mode = mode };
+                code = try_once(cli, &change);
+                if (code == CODE_DONE && !cli->options.dry_run)
+                        report(cli, &change);
+                change_clear(&change);
+        }
+        return code == -EAGAIN ? complain_errno(-EBUSY, "nothing was changed") : code;
+}
+
+int verb_to_vm(struct cli *cli)
+{
+        return change_mode(cli, VFIOCTL_MODE_VM);
+}
+
+int verb_to_host(struct cli *cli)
+{
+        return change_mode(cli, VFIOCTL_MODE_HOST);
+}

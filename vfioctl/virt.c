@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "virt.h"
+
+#include <dlfcn.h>
+
+#define LIBRARY "libvfioctl-virt.so.0"
+
+static bool resolve(void *library, const char *name, void *ret)
+{
+        void *symbol = dlsym(library, name);
+        if (!symbol) {
+                complain("%s has no %s; it does not fit this vfioctl", LIBRARY, name);
+                return false;
+        }
+        memcpy(ret, &symbol, sizeof(symbol));
+        return true;
+}
+
+int virt_load(struct virt_calls *ret)
+{
+        struct virt_calls calls = { .library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL) };
+
+        if (!calls.library) {
+                complain("libvirt support cannot be loaded: %s", dlerror());
+                return -ENOENT;
+        }
+        if (!resolve(calls.library, "vfioctl_virt_open", &calls.open) ||
+            !resolve(calls.library, "vfioctl_virt_free", &calls.free) ||
+            !resolve(calls.library, "vfioctl_virt_list", &calls.list) ||
+            !resolve(calls.library, "vfioctl_virt_read", &calls.read) ||
+            !resolve(calls.library, "vfioctl_virt_define", &calls.define) ||
+            !resolve(calls.library, "vfioctl_domain_parse", &calls.domain_parse) ||
+            !resolve(calls.library, "vfioctl_domain_free", &calls.domain_free) ||
+            !resolve(calls.library, "vfioctl_domain_format", &calls.domain_format) ||
+            !resolve(calls.library, "vfioctl_domain_name", &calls.domain_name) ||
+            !resolve(calls.library, "vfioctl_domain_numa_node", &calls.domain_numa_node) ||
+            !resolve(calls.library, "vfioctl_domain_hostdev_count", &calls.hostdev_count) ||
+            !resolve(calls.library, "vfioctl_domain_hostdev", &calls.hostdev) ||
+            !resolve(calls.library, "vfioctl_domain_add_gpu", &calls.add_gpu) ||
+            !resolve(calls.library, "vfioctl_domain_remove_gpu", &calls.remove_gpu))
+                return -ENOSYS;
+        /* Never closed: libvirt leaves threads and atexit handlers behind. */
+        *ret = calls;
+        return 0;
+}
+
+const char *virt_uri(const struct cli *cli)
+{
+        return cli->options.connect ? cli->options.connect : vfioctl_ctx_connect_uri(cli->ctx);
+}
+
+int virt_report(struct cli *cli, struct vfioctl_vms **ret)
+{
+        _cleanup_findings_ struct vfioctl_findings *findings = NULL;
+        struct vfioctl_virt *virt = NULL;
+        struct virt_calls calls;
+
+        if (!virt_uri(cli) && !vfioctl_ctx_is_live(cli->ctx))
+                return 0;
+        if (virt_load(&calls) < 0)
+                return cli->options.connect ? CODE_FAILED : 0;
+        int r = vfioctl_findings_new(&findings);
+        if (r >= 0)
+                r = calls.open(virt_uri(cli), true, findings, &virt);
+        if (r >= 0)
+                r = calls.list(virt, findings, ret);
+        calls.free(virt);
+        if (findings && (r < 0 || !cli->options.quiet))
+                print_findings(NULL, findings, VFIOCTL_WARNING);
+        return r < 0 && cli->options.connect ? CODE_FAILED : 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VFIOCTL_CLI_VIRT_H
+#define VFIOCTL_CLI_VIRT_H
+
+#include <libvfioctl-virt.h>
+
+#include "cli.h"
+
+/*
+ * libvfioctl-virt, loaded when a verb needs it: it brings libvirt, libxml2 and all that they load, which costs
+ * more than everything else that this program does.
+ */
+struct virt_calls {
+        void *library;
+        __typeof__(vfioctl_virt_open) *open;
+        __typeof__(vfioctl_virt_free) *free;
+        __typeof__(vfioctl_virt_list) *list;
+        __typeof__(vfioctl_virt_read) *read;
+        __typeof__(vfioctl_virt_define) *define;
+        __typeof__(vfioctl_domain_parse) *domain_parse;
+        __typeof__(vfioctl_domain_free) *domain_free;
+        __typeof__(vfioctl_domain_format) *domain_format;
+        __typeof__(vfioctl_domain_name) *domain_name;
+        __typeof__(vfioctl_domain_numa_node) *domain_numa_node;
+        __typeof__(vfioctl_domain_hostdev_count) *hostdev_count;
+        __typeof__(vfioctl_domain_hostdev) *hostdev;
+        __typeof__(vfioctl_domain_add_gpu) *add_gpu;
+        __typeof__(vfioctl_domain_remove_gpu) *remove_gpu;
+};
+
+/* Complains and returns a negative errno when the library is not there. */
+int virt_load(struct virt_calls *ret);
+
+/* The URI to use, or NULL for libvirt's system instance. */
+const char *virt_uri(const struct cli *cli);
+
+/*
+ * The VMs for a report. A simulated host has no libvirt unless --connect or its configuration names one. When
+ * libvirt cannot be asked, says so once, leaves *ret NULL and returns 0; with --connect that is an error.
+ * Returns an exit code.
+ */
+int virt_report(struct cli *cli, struct vfioctl_vms **ret);
+
+#endif
