@@ -498,5 +498,9 @@ int connection_define(struct vfioctl_virt *virt, const char *name, const char *o
         if (util_copy(name, &call->name) < 0 || util_copy(old_xml, &call->old_xml) < 0 ||
             util_copy(new_xml, &call->new_xml) < 0)
                 return -ENOMEM;
-        return perform(virt, &call, CONNECTION_CHANGE_DEADLINE, answer);
+        bool asked = !virt->stuck;
+        r = perform(virt, &call, CONNECTION_CHANGE_DEADLINE, answer);
+        if (asked && answer->failure == FAILURE_TIMEOUT)
+                answer->failure = FAILURE_UNCERTAIN;
+        return r;
 }

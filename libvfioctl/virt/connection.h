@@ -26,6 +26,7 @@ enum failure {
         FAILURE_LIBVIRT,     /* `reason` is libvirt's */
         FAILURE_MEMORY,      /* ours */
         FAILURE_TIMEOUT,     /* no answer by the deadline */
+        FAILURE_UNCERTAIN,   /* the same, for a change that may have been made or may follow */
         FAILURE_NOT_RUNNING, /* nothing listens there */
         FAILURE_ACCESS,      /* it listens, but not to us */
         FAILURE_URI,         /* libvirt has no driver for this URI */

@@ -120,10 +120,15 @@ static int refuse_vm(struct vfioctl_findings *findings, const struct vfioctl_vir
                 break;
         case FAILURE_TIMEOUT:
                 result = -EIO;
-                r = name ? util_format(&text,
-                                       "libvirt does not answer; what became of VM \"%s\" is not known",
-                                       shown)
-                         : util_copy("libvirt does not answer", &text);
+                r = util_copy("libvirt does not answer", &text);
+                if (r >= 0)
+                        r = util_copy("systemctl restart libvirtd", &fix);
+                break;
+        case FAILURE_UNCERTAIN:
+                result = -EIO;
+                r = util_format(&text,
+                                "libvirt does not answer; whether VM \"%s\" was redefined is not known",
+                                shown);
                 if (r >= 0)
                         r = util_copy("systemctl restart libvirtd", &fix);
                 break;

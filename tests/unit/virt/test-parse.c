@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "domains.h"
+
+static void test_refuses(void **state)
+{
+        static const char *const bad[] = {
+                "",
+                " ",
+                "text",
+                "\x7f"
+                "ELF\x02\x01\x01",
+                "\xff\xfe<\x01",
+                "<domain>",
+                "<domain><name>n</name></doman>",
+                "<domain/>",
+                "<domain><name/></domain>",
+                "<domain><nam>n</nam></domain>",
+                "<network><name>n</name></network>",
+                "<domain xmlns='urn:x'><name>n</name></domain>",
+                "<domain><name>n</name></domain><domain/>",
+                "<domain><name>\x01</name></domain>",
+                "<domain><name>\xc3\x28</name></domain>",
+                "<domain><name>&unknown;</name></domain>",
+                "<domain a='1' a='2'><name>n</name></domain>",
+                "<domain><name>n</name><qemu:commandline/></domain>",
+                "<!DOCTYPE domain><domain><name>n</name></domain>",
+                "<!DOCTYPE domain SYSTEM 'file:///etc/passwd'><domain><name>n</name></domain>",
+                "<!DOCTYPE d [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><domain><name>&e;</name></domain>",
+                "<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;'>"
+                "<!ENTITY c '&b;&b;&b;&b;&b;&b;&b;&b;&b;&b;'>]><domain><name>&c;</name></domain>",
+                DEVICES("<hostdev type='pci'/>"),
+                DEVICES("<hostdev type='pci'><source/></hostdev>"),
+                DEVICES(HOSTDEV("")),
+                DEVICES(HOSTDEV("bus=''")),
+                DEVICES(HOSTDEV("bus=' 1'")),
+                DEVICES(HOSTDEV("bus='-1'")),
+                DEVICES(HOSTDEV("bus='0x'")),
+                DEVICES(HOSTDEV("bus='0x100'")),
+                DEVICES(HOSTDEV("bus='1x'")),
+                DEVICES(HOSTDEV("bus='999999999999999999999999'")),
+                DEVICES(HOSTDEV("slot='32'")),
+                DEVICES(HOSTDEV("function='8'")),
+                DEVICES(HOSTDEV("domain='0x100000000'")),
+        };
+        int saved, caught = stderr_catch(&saved);
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                struct vfioctl_domain *domain = (void *)state;
+                _cleanup_free_ char *error = NULL;
+
+                int r = vfioctl_domain_parse(bad[i], strlen(bad[i]), &domain, &error);
+                if (r != -EINVAL || !error || domain != (void *)state)
+                        fail_msg("%d (%s): %s", r, error ? error : "no reason", bad[i]);
+                assert_int_equal(vfioctl_domain_parse(bad[i], strlen(bad[i]), &domain, NULL), -EINVAL);
+        }
+        stderr_assert_silent(caught, saved);
+}
+
+static void test_refuses_size_and_depth(void **state)
+{
+        struct vfioctl_domain *domain = NULL;
+        const size_t limit = 10U << 20;
+        _cleanup_free_ char *error = NULL, *deep_error = NULL;
+        _cleanup_free_ char *large = malloc(limit + 1), *deep = calloc(1, 1 << 20);
+
+        (void)state;
+        assert_true(large && deep);
+        memset(large, ' ', limit + 1);
+        memcpy(large, "<domain><name>n</name>", 22);
+        memcpy(large + limit + 1 - 9, "</domain>", 9);
+        assert_int_equal(vfioctl_domain_parse(large, limit + 1, &domain, &error), -E2BIG);
+        assert_string_equal(error, "larger than 10 MiB");
+        memset(large + limit - 9, ' ', 10);
+        memcpy(large + limit - 9, "</domain>", 9);
+        assert_int_equal(vfioctl_domain_parse(large, limit, &domain, NULL), 0);
+        domain = vfioctl_domain_free(domain);
+
+        strcpy(deep, "<domain><name>n</name>");
+        for (size_t i = 0; i < 100000; i++)
+                strcat(deep + i * 3, "<a>");
+        assert_int_equal(vfioctl_domain_parse(deep, strlen(deep), &domain, &deep_error), -EINVAL);
+        assert_non_null(strstr(deep_error, "depth"));
+}
+
+static void test_reads(void **state)
+{
+        _cleanup_free_ char *text = read_data("foreign.xml");
+        _cleanup_domain_ struct vfioctl_domain *foreign = parse(text), *bare = parse(DOMAIN(""));
+
+        (void)state;
+        assert_string_equal(vfioctl_domain_name(foreign), "böse & \"name\"");
+        assert_string_equal(vfioctl_domain_uuid(foreign), "9d0a37ea-2cc8-42d2-81fd-836e7f42e8c2");
+        assert_int_equal(vfioctl_domain_hostdev_count(foreign), 0);
+        assert_null(vfioctl_domain_hostdev(foreign, 0));
+        assert_null(vfioctl_domain_hostdev_guest(foreign, 0));
+        assert_null(vfioctl_domain_uuid(bare));
+        assert_int_equal(vfioctl_domain_numa_node(bare), -1);
+}
+
+static void test_reads_numa(void **state)
+{
+        static const struct {
+                const char *nodeset;
+                int node;
+        } cases[] = {{"0", 0},      {"1", 1},     {"1023", 1023}, {"0-0", 0},
+                     {"0-1,^0", 1}, {" 2 ", 2},   {"0-1", -1},    {"0,1", -1},
+                     {"", -1},      {"1024", -1}, {"x", -1},      {"1-", -1},
+                     {"^1", -1},    {"0,^0", -1}, {"-1", -1},     {"99999999999", -1},
+                     {"1,,", 1},    {"1;2", -1},  {"3-1", -1}};
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *text = NULL;
+                assert_int_equal(
+                        util_format(&text,
+                                    DOMAIN("<numatune><memory mode='strict' nodeset='%s'/></numatune>"),
+                                    cases[i].nodeset),
+                        0);
+                _cleanup_domain_ struct vfioctl_domain *domain = parse(text);
+                if (vfioctl_domain_numa_node(domain) != cases[i].node)
+                        fail_msg("%s: %d", cases[i].nodeset, vfioctl_domain_numa_node(domain));
+        }
+        _cleanup_domain_ struct vfioctl_domain *automatic =
+                parse(DOMAIN("<numatune><memory mode='strict' placement='auto'/></numatune>"));
+        assert_int_equal(vfioctl_domain_numa_node(automatic), -1);
+}
+
+static void test_reads_notations(void **state)
+{
+        static const struct {
+                const char *xml;
+                const char *address;
+        } cases[] = {
+                {HOSTDEV("domain='0x0000' bus='0x06' slot='0x00' function='0x0'"), "0000:06:00.0"},
+                {HOSTDEV("bus='6'"), "0000:06:00.0"},
+                {HOSTDEV("bus='0xE1' slot='0x1F' function='7'"), "0000:e1:1f.7"},
+                {HOSTDEV("domain='65536' bus='255' slot='31'"), "10000:ff:1f.0"},
+                {HOSTDEV("domain='0xffffffff'"), "ffffffff:00:00.0"},
+                {"<hostdev type='pci'><driver name='vfio'/><source><address type='pci' "
+                 "bus='1'/></source></hostdev>",
+                 "0000:01:00.0"},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *text = NULL;
+                assert_int_equal(util_format(&text, DEVICES("%s"), cases[i].xml), 0);
+                _cleanup_domain_ struct vfioctl_domain *domain = parse(text);
+                const struct vfioctl_address expected = address(cases[i].address);
+
+                assert_int_equal(vfioctl_domain_hostdev_count(domain), 1);
+                assert_int_equal(vfioctl_address_compare(vfioctl_domain_hostdev(domain, 0), &expected), 0);
+                assert_null(vfioctl_domain_hostdev_guest(domain, 0));
+                assert_int_equal(vfioctl_domain_remove_gpu(domain, &expected, 1), 1);
+                assert_formats(domain, "<domain><name>n</name><devices/></domain>\n");
+        }
+}
+
+static void test_reads_only_pci(void **state)
+{
+        _cleanup_domain_ struct vfioctl_domain *domain = parse(DEVICES(
+                "<hostdev mode='subsystem' type='usb'><source><address bus='1' "
+                "device='2'/></source></hostdev>"
+                "<hostdev mode='capabilities' type='pci'/>"
+                "<hostdev mode='subsystem' type='mdev' model='vfio-pci'><source><address uuid='x'/></source>"
+                "</hostdev>"
+                "<x:hostdev xmlns:x='urn:x' type='pci'/>"));
+
+        (void)state;
+        assert_int_equal(vfioctl_domain_hostdev_count(domain), 0);
+}
+
+/* Cut short or with a byte changed anywhere, a document is refused or edited like any other. */
+static void test_damaged(void **state)
+{
+        int saved, caught = stderr_catch(&saved);
+        unsigned int seed = 1;
+
+        (void)state;
+        for (size_t d = 0; d < ELEMENTSOF(documents); d++) {
+                _cleanup_free_ char *text = read_data(documents[d]);
+                size_t size = strlen(text);
+                size_t end = (size_t)(strstr(text, "</domain>") - text) + strlen("</domain>");
+
+                for (size_t i = 0; i < size; i++) {
+                        _cleanup_domain_ struct vfioctl_domain *cut = NULL, *changed = NULL;
+                        char kept = text[i];
+
+                        if (vfioctl_domain_parse(text, i, &cut, NULL) == 0)
+                                assert_true(i >= end);
+                        seed = seed * 1103515245U + 12345U;
+                        text[i] = (char)(seed >> 16);
+                        if (vfioctl_domain_parse(text, size, &changed, NULL) == 0) {
+                                _cleanup_free_ char *before = format(changed);
+                                int r = add(changed, 0, 2);
+                                assert_true(r == 0 || r == -ENOSPC);
+                                if (r == 0)
+                                        assert_int_equal(take(changed, 0), 2);
+                                assert_formats(changed, before);
+                        }
+                        text[i] = kept;
+                }
+        }
+        stderr_assert_silent(caught, saved);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_refuses),         cmocka_unit_test(test_refuses_size_and_depth),
+                cmocka_unit_test(test_reads),           cmocka_unit_test(test_reads_numa),
+                cmocka_unit_test(test_reads_notations), cmocka_unit_test(test_reads_only_pci),
+                cmocka_unit_test(test_damaged),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
