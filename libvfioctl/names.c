@@ -6,8 +6,8 @@
 #include <pci/pci.h>
 
 /*
- * Loaded on demand, as libkmod is: a change of mode names nothing. pci_alloc() and pci_lookup_name() do not
- * call the error callback for a missing database; pci_init(), which would, is never called.
+ * Loaded on demand, as libkmod is: a change of mode names nothing. Only pci_init() would fill in the callbacks,
+ * and it would look for buses too, so they are set here.
  */
 struct pci_calls {
         void *library;
@@ -23,6 +23,22 @@ static bool resolve(void *library, const char *name, void *ret)
                 return false;
         memcpy(ret, &symbol, sizeof(symbol));
         return true;
+}
+
+/* libpci does not expect this to return. Without a bus to read, all it can be called for is want of memory. */
+static _Noreturn void on_error(char *format, ...) _printf_(1, 2);
+
+static _Noreturn void on_error(char *format, ...)
+{
+        (void) format;
+        abort();
+}
+
+static void be_silent(char *format, ...) _printf_(1, 2);
+
+static void be_silent(char *format, ...)
+{
+        (void) format;
 }
 
 int name_shorten(const char *name, char **ret)
@@ -64,6 +80,11 @@ int names_find(struct vfioctl_snapshot *snapshot)
             resolve(calls.library, "pci_cleanup", &calls.cleanup) &&
             resolve(calls.library, "pci_lookup_name", &calls.lookup_name)) {
                 struct pci_access *access = calls.alloc();
+                if (access) {
+                        access->error = on_error;
+                        access->warning = be_silent;
+                        access->debug = be_silent;
+                }
                 for (size_t i = 0; access && r >= 0 && i < snapshot->n_functions; i++)
                         r = name_function(&calls, access, snapshot->functions[i]);
                 if (access)
