@@ -11,7 +11,7 @@ import subprocess
 import time
 
 QEMU = "qemu-system-x86_64"
-KERNEL_ARGS = ("intel_iommu=on iommu=pt console=ttyS0 loglevel=5 panic=-1 "
+KERNEL_ARGS = ("intel_iommu=on iommu=pt console=ttyS0 loglevel=5 panic=-1 norandmaps "
                "module_blacklist=amdgpu,radeon,nouveau,nvidiafb")
 BOOT_LIMIT = 180
 PR_SET_PDEATHSIG = 1
