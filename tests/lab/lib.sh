@@ -44,17 +44,47 @@ $lab_output"
 	fi
 }
 
-# exits DESCRIPTION CODE COMMAND...: passes if the command exits with CODE; $lab_output has what it said
+# exits DESCRIPTION CODE COMMAND...: passes if the command exits with CODE; $lab_output has what it said,
+# $lab_took how many milliseconds it took
 exits() {
 	lab_description=$1 lab_expected=$2
 	shift 2
 	lab_code=0
+	lab_uptime lab_began
 	lab_output=$("$@" 2>&1) || lab_code=$?
+	lab_uptime lab_now
+	lab_took=$(((lab_now - lab_began) * 10))
 	if [ "$lab_code" -eq "$lab_expected" ]; then
 		ok "$lab_description"
 	else
 		fail "$lab_description" "exit $lab_code, not $lab_expected: $*
 $lab_output"
+	fi
+}
+
+# says DESCRIPTION TEXT...: passes if $lab_output has every TEXT in it
+says() {
+	lab_description=$1
+	shift
+	for lab_text; do
+		case $lab_output in
+		*"$lab_text"*) ;;
+		*)
+			fail "$lab_description" "no \"$lab_text\" in:
+$lab_output"
+			return
+			;;
+		esac
+	done
+	ok "$lab_description"
+}
+
+# differ DESCRIPTION A B: passes if they do
+differ() {
+	if [ "$2" != "$3" ]; then
+		ok "$1"
+	else
+		fail "$1" "both are: $2"
 	fi
 }
 
@@ -131,6 +161,19 @@ lab_group() (
 	cd -P "$lab_pci/devices/$1/iommu_group" 2>/dev/null && echo "${PWD##*/}" || echo -
 )
 
+# lab_state: every PCI function with its driver and its driver_override, all that a change of mode may write
+lab_state() (
+	for d in $lab_pci/devices/*; do
+		override=
+		read -r override <"$d/driver_override"
+		if cd -P "$d/driver" 2>/dev/null; then
+			echo "${d##*/} ${PWD##*/} $override"
+		else
+			echo "${d##*/} - $override"
+		fi
+	done
+)
+
 # lab_sysfs ADDRESS ATTRIBUTE
 lab_sysfs() {
 	read -r lab_value <"$lab_pci/devices/$1/$2" && echo "$lab_value"
@@ -175,6 +218,21 @@ lab_hold() {
 	[ "$lab_said" = holding ]
 }
 
+# lab_hold_as UNIT MODE ARGS...: the same, in the control group of system.slice/UNIT
+lab_hold_as() {
+	lab_unit=/sys/fs/cgroup/system.slice/$1
+	shift
+	lab_hold "$@" || return 1
+	mkdir -p "$lab_unit"
+	echo "$lab_holder" >"$lab_unit/cgroup.procs"
+}
+
+# lab_let_go: ends the last holder
+lab_let_go() {
+	kill "$lab_holder"
+	wait "$lab_holder" 2>/dev/null || :
+}
+
 # --- virtual machines -------------------------------------------------------
 
 # lab_define_vm NAME [--numa NODE] [--memory MiB] [--vnc-password TEXT] [--hostdev ADDRESS]...
@@ -217,4 +275,39 @@ lab_define_vm() {
 # lab_guest_pci VM: the PCI devices as the VM has them
 lab_guest_pci() {
 	virsh qemu-monitor-command "$1" --hmp 'info pci'
+}
+
+# lab_definition VM: its definition, secrets too
+lab_definition() {
+	virsh dumpxml --inactive --security-info "$1"
+}
+
+# lab_settle_vm VM: defines it once more as it is: the first time libvirt itself moves things about
+lab_settle_vm() {
+	lab_definition "$1" >"/run/lab/settle.$$.xml" && virsh -q define "/run/lab/settle.$$.xml"
+}
+
+# lab_each COMMAND VM...: virsh COMMAND for all of them at once; fails if one does
+lab_each() {
+	lab_command=$1 lab_pids='' lab_code=0
+	shift
+	for lab_vm; do
+		virsh -q "$lab_command" "$lab_vm" &
+		lab_pids="$lab_pids $!"
+	done
+	for lab_pid in $lab_pids; do
+		wait "$lab_pid" || lab_code=1
+	done
+	return $lab_code
+}
+
+# lab_vfio_groups VM: the groups that its QEMU has open
+lab_vfio_groups() {
+	read -r lab_pid <"/run/libvirt/qemu/$1.pid"
+	for lab_fd in "/proc/$lab_pid/fd/"*; do
+		lab_target=$(readlink "$lab_fd")
+		case $lab_target in
+		/dev/vfio/[0-9]*) echo "${lab_target##*/}" ;;
+		esac
+	done
 }
