@@ -304,10 +304,5 @@ lab_each() {
 # lab_vfio_groups VM: the groups that its QEMU has open
 lab_vfio_groups() {
 	read -r lab_pid <"/run/libvirt/qemu/$1.pid"
-	for lab_fd in "/proc/$lab_pid/fd/"*; do
-		lab_target=$(readlink "$lab_fd")
-		case $lab_target in
-		/dev/vfio/[0-9]*) echo "${lab_target##*/}" ;;
-		esac
-	done
+	readlink "/proc/$lab_pid/fd/"* | sed -n 's,^/dev/vfio/\([0-9][0-9]*\)$,\1,p'
 }
