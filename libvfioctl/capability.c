@@ -77,12 +77,11 @@ static void read_express(const struct config *config, struct vfioctl_function *f
                 function->serial = (uint64_t)get(config, serial + 8, 4) << 32 | get(config, serial + 4, 4);
 }
 
-void capability_read(const struct vfioctl_ctx *ctx, const char *config_path,
-                     struct vfioctl_function *function)
+void capability_read(int dir, struct vfioctl_function *function)
 {
         struct config config = {.size = 0};
 
-        _cleanup_fd_ int fd = host_open(ctx, config_path, O_RDONLY | O_NONBLOCK);
+        _cleanup_fd_ int fd = openat(dir, "config", O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
                 return;
         while (config.size < CONFIG_SIZE) {

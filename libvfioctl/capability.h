@@ -6,10 +6,10 @@
 #include "model.h"
 
 /*
- * Reads from config space what sysfs has no attribute for: PCIe type, ACS, serial number, header type.
- * Without root only the first 64 bytes can be read (sysfs-bus-pci): then acs_known stays false.
+ * `dir` is the device's folder. Reads from config space what sysfs has no attribute for: PCIe type, ACS,
+ * serial number, header type. Without root only the first 64 bytes can be read (sysfs-bus-pci): then
+ * acs_known stays false.
  */
-void capability_read(const struct vfioctl_ctx *ctx, const char *config_path,
-                     struct vfioctl_function *function);
+void capability_read(int dir, struct vfioctl_function *function);
 
 #endif

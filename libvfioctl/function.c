@@ -5,55 +5,63 @@
 #include "worker.h"
 
 #include <ctype.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #define FLAG_IO       0x00000100u /* IORESOURCE_*, linux/ioport.h; sysfs `resource` prints them */
 #define FLAG_PREFETCH 0x00002000u
 #define FLAG_MEM64    0x00100000u
 
-static bool attribute_path(char path[PATH_MAX], const char *address, const char *name)
+/*
+ * Attributes are opened in the device's folder, once it is open: one step for the kernel, where the whole
+ * path has a dozen. They are plain files, so no link is followed.
+ */
+static ssize_t read_attribute(int dir, const char *name, char *buffer, size_t size)
 {
-        return path_format(path, PATH_PCI_DEVICES "/%s/%s", address, name);
-}
+        ssize_t length;
 
-static ssize_t read_attribute(const struct vfioctl_ctx *ctx, const char *address, const char *name,
-                              char *buffer, size_t size)
-{
-        char path[PATH_MAX];
-
-        if (!attribute_path(path, address, name))
-                return -ENAMETOOLONG;
-        ssize_t length = host_read(ctx, path, buffer, size);
-        if (length > 0)
-                util_trim(buffer);
+        _cleanup_fd_ int fd = openat(dir, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        do
+                length = read(fd, buffer, size - 1);
+        while (length < 0 && errno == EINTR);
+        if (length < 0)
+                return -errno;
+        buffer[length] = '\0';
+        util_trim(buffer);
         return length;
 }
 
+static bool has_attribute(int dir, const char *name)
+{
+        return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* Attributes with numbers: "0x1002", "0", "-1". Anything else is not a number, and an error. */
-static int read_number(const struct vfioctl_ctx *ctx, const char *address, const char *name, uint64_t maximum,
-                       uint64_t *ret)
+static int read_number(int dir, const char *name, uint64_t maximum, uint64_t *ret)
 {
         char text[64];
 
-        ssize_t length = read_attribute(ctx, address, name, text, sizeof(text));
+        ssize_t length = read_attribute(dir, name, text, sizeof(text));
         if (length < 0)
                 return (int)length;
         return util_parse_u64(text, 0, maximum, ret);
 }
 
-static uint64_t read_number_or(const struct vfioctl_ctx *ctx, const char *address, const char *name,
-                               uint64_t maximum, uint64_t fallback)
+static uint64_t read_number_or(int dir, const char *name, uint64_t maximum, uint64_t fallback)
 {
         uint64_t value;
 
-        return read_number(ctx, address, name, maximum, &value) < 0 ? fallback : value;
+        return read_number(dir, name, maximum, &value) < 0 ? fallback : value;
 }
 
 /* A text attribute of one line, made printable: what a broken tree holds must not reach a terminal. */
-static int read_line(const struct vfioctl_ctx *ctx, const char *address, const char *name, char **ret)
+static int read_line(int dir, const char *name, char **ret)
 {
         char text[256];
 
-        ssize_t length = read_attribute(ctx, address, name, text, sizeof(text));
+        ssize_t length = read_attribute(dir, name, text, sizeof(text));
         if (length < 0)
                 return (int)length;
         text[strcspn(text, "\n")] = '\0';
@@ -64,11 +72,11 @@ static int read_line(const struct vfioctl_ctx *ctx, const char *address, const c
 }
 
 /* Optional text: absent or unreadable is NULL, only want of memory is an error. */
-static int read_optional(const struct vfioctl_ctx *ctx, const char *address, const char *name, char **ret)
+static int read_optional(int dir, const char *name, char **ret)
 {
         char *text = NULL;
 
-        int r = read_line(ctx, address, name, &text);
+        int r = read_line(dir, name, &text);
         if (r == -ENOMEM)
                 return r;
         free(*ret);
@@ -76,60 +84,61 @@ static int read_optional(const struct vfioctl_ctx *ctx, const char *address, con
         return 0;
 }
 
-int function_read_class(const struct vfioctl_ctx *ctx, const char *address, uint32_t *ret)
+static int parse_class(const char *text, uint32_t *ret)
 {
         uint64_t value;
 
-        int r = read_number(ctx, address, "class", 0xffffff, &value);
+        int r = util_parse_u64(text, 0, 0xffffff, &value);
         if (r < 0)
                 return r;
         *ret = (uint32_t)value;
         return 0;
 }
 
-/* The last part of a link such as driver -> ../../../bus/pci/drivers/vfio-pci. */
-static int read_link_name(const struct vfioctl_ctx *ctx, const char *address, const char *name, char **ret)
+int function_read_class(const struct vfioctl_ctx *ctx, const char *address, uint32_t *ret)
 {
-        char path[PATH_MAX], target[PATH_MAX];
+        char path[PATH_MAX], text[64];
 
-        if (!attribute_path(path, address, name))
+        if (!path_format(path, PATH_PCI_DEVICES "/%s/class", address))
                 return -ENAMETOOLONG;
-        ssize_t length = host_readlink(ctx, path, target, sizeof(target));
+        ssize_t length = host_read(ctx, path, text, sizeof(text));
+        return length < 0 ? (int)length : parse_class(util_trim(text), ret);
+}
+
+/* The last part of a link such as driver -> ../../../bus/pci/drivers/vfio-pci. */
+static int read_link_name(int dir, const char *name, char **ret)
+{
+        char target[PATH_MAX];
+
+        ssize_t length = readlinkat(dir, name, target, sizeof(target) - 1);
         if (length < 0)
-                return (int)length;
+                return -errno;
+        target[length] = '\0';
         const char *last = path_last(target);
         return *last ? util_copy(last, ret) : -ENODATA;
 }
 
-static int read_driver(const struct vfioctl_ctx *ctx, struct vfioctl_function *function)
-{
-        char *driver = NULL;
-
-        int r = read_link_name(ctx, function->text, "driver", &driver);
-        if (r == -ENOMEM)
-                return r;
-        function->driver = driver;
-        return 0;
-}
-
-static int read_basic(struct vfioctl_ctx *ctx, struct vfioctl_function *function)
+static int read_basic(int dir, struct vfioctl_function *function)
 {
         _cleanup_free_ char *group = NULL;
-        const char *address = function->text;
+        char class[64];
         uint64_t number;
 
-        int r = function_read_class(ctx, address, &function->class);
+        ssize_t length = read_attribute(dir, "class", class, sizeof(class));
+        if (length < 0)
+                return (int)length;
+        int r = parse_class(class, &function->class);
         if (r < 0)
                 return r;
         /* Base class 0x06 subclass 0x04 and 0x09: PCI-to-PCI bridges (PCI Code and ID Assignment). */
         function->is_bridge = function->class >> 8 == 0x0604 || function->class >> 8 == 0x0609;
-        function->vendor = (uint16_t)read_number_or(ctx, address, "vendor", 0xffff, 0);
-        function->device = (uint16_t)read_number_or(ctx, address, "device", 0xffff, 0);
-        r = read_driver(ctx, function);
-        if (r < 0)
+        function->vendor = (uint16_t)read_number_or(dir, "vendor", 0xffff, 0);
+        function->device = (uint16_t)read_number_or(dir, "device", 0xffff, 0);
+        r = read_link_name(dir, "driver", &function->driver);
+        if (r == -ENOMEM)
                 return r;
         function->group = -1;
-        r = read_link_name(ctx, address, "iommu_group", &group);
+        r = read_link_name(dir, "iommu_group", &group);
         if (r == -ENOMEM)
                 return r;
         if (r >= 0 && util_parse_u64(group, 10, INT32_MAX, &number) == 0)
@@ -137,59 +146,27 @@ static int read_basic(struct vfioctl_ctx *ctx, struct vfioctl_function *function
         return 0;
 }
 
-static int read_numa_node(const struct vfioctl_ctx *ctx, struct vfioctl_function *function)
+static int read_numa_node(int dir)
 {
         uint64_t number;
 
         /* -1 is the kernel's word for "the firmware did not say". */
-        function->numa_node =
-                read_number(ctx, function->text, "numa_node", INT32_MAX, &number) < 0 ? -1 : (int)number;
-        return 0;
+        return read_number(dir, "numa_node", INT32_MAX, &number) < 0 ? -1 : (int)number;
 }
 
-/* Enabled VFs show as links virtfn0, virtfn1, ...; sriov_numvfs would have to be read under the device lock.
- */
-static unsigned int count_vfs(struct vfioctl_ctx *ctx, struct vfioctl_function *function)
+/* Enabled VFs show as links virtfn0, virtfn1, ...: that takes no lock, as reading sriov_numvfs does. */
+static unsigned int count_vfs(int dir, unsigned int total)
 {
-        char path[PATH_MAX], text[64];
-        uint64_t value;
         unsigned int count = 0;
+        char name[32], target[8];
 
-        while (count < function->vfs_total) {
-                if (!path_format(path, PATH_PCI_DEVICES "/%s/virtfn%u", function->text, count) ||
-                    host_readlink(ctx, path, path, sizeof(path)) < 0)
+        while (count < total) {
+                (void)snprintf(name, sizeof(name), "virtfn%u", count);
+                if (readlinkat(dir, name, target, sizeof(target)) < 0)
                         break;
                 count++;
         }
-        if (count > 0 || function->is_stuck || !attribute_path(path, function->text, "sriov_numvfs"))
-                return count;
-        int r = worker_read(ctx, path, text, sizeof(text), ctx->read_deadline);
-        if (r == -ETIMEDOUT)
-                function->is_stuck = true;
-        if (r < 0 || util_parse_u64(util_trim(text), 10, 0xffff, &value) < 0)
-                return 0;
-        return (unsigned int)value;
-}
-
-static int read_override(struct vfioctl_ctx *ctx, struct vfioctl_function *function)
-{
-        char path[PATH_MAX], text[256];
-
-        if (function->is_stuck || !attribute_path(path, function->text, "driver_override"))
-                return 0;
-        int r = worker_read(ctx, path, text, sizeof(text), ctx->read_deadline);
-        if (r == -ETIMEDOUT) {
-                function->is_stuck = true;
-                return 0;
-        }
-        if (r < 0)
-                return 0;
-        function->driver_override_known = true;
-        util_trim(text);
-        /* driver_override_show() prints "(null)" for none. */
-        if (!*text || util_equal(text, "(null)"))
-                return 0;
-        return util_copy(text, &function->driver_override);
+        return count;
 }
 
 /* The driver to come back to, while it is loaded. */
@@ -206,43 +183,40 @@ static int read_host_driver(const struct vfioctl_ctx *ctx, struct vfioctl_functi
         return 0;
 }
 
-static int read_gpu(struct vfioctl_ctx *ctx, struct vfioctl_function *function)
+static int read_gpu(struct vfioctl_ctx *ctx, int dir, struct vfioctl_function *function, bool has_run)
 {
-        const char *address = function->text;
-        char path[PATH_MAX];
+        char target[8];
 
         function->has_gpu_detail = true;
-        function->subsystem_vendor = (uint16_t)read_number_or(ctx, address, "subsystem_vendor", 0xffff, 0);
-        function->subsystem_device = (uint16_t)read_number_or(ctx, address, "subsystem_device", 0xffff, 0);
-        function->revision = (uint8_t)read_number_or(ctx, address, "revision", 0xff, 0);
-        function->is_boot_vga = read_number_or(ctx, address, "boot_vga", 1, 0) == 1;
-        function->vfs_total = (unsigned int)read_number_or(ctx, address, "sriov_totalvfs", 0xffff, 0);
-        if (attribute_path(path, address, "physfn") && host_readlink(ctx, path, path, sizeof(path)) > 0)
+        function->subsystem_vendor = (uint16_t)read_number_or(dir, "subsystem_vendor", 0xffff, 0);
+        function->subsystem_device = (uint16_t)read_number_or(dir, "subsystem_device", 0xffff, 0);
+        function->revision = (uint8_t)read_number_or(dir, "revision", 0xff, 0);
+        function->vfs_total = (unsigned int)read_number_or(dir, "sriov_totalvfs", 0xffff, 0);
+        if (function->class >> 8 == 0x0300)
+                function->is_boot_vga = read_number_or(dir, "boot_vga", 1, 0) == 1;
+        if (readlinkat(dir, "physfn", target, sizeof(target)) > 0)
                 function->is_virtual = true;
         /* These files exist for PCI Express functions only, and anybody may see that:
          * pcie_dev_attrs_are_visible(). */
-        if (function->pcie_type == VFIOCTL_PCIE_UNKNOWN && attribute_path(path, address, "max_link_width") &&
-            !host_exists(ctx, path))
+        if (function->pcie_type == VFIOCTL_PCIE_UNKNOWN && !has_attribute(dir, "max_link_width"))
                 function->pcie_type = VFIOCTL_PCIE_CONVENTIONAL;
-        (void)read_numa_node(ctx, function);
-        function->is_stuck = runtime_is_stuck(ctx, address);
-        int r = read_override(ctx, function);
-        if (r < 0)
-                return r;
-        if (function->vfs_total > 0)
-                function->vfs_enabled = count_vfs(ctx, function);
-        r = read_host_driver(ctx, function);
-        if (r < 0)
-                return r;
-        return read_optional(ctx, address, "modalias", &function->modalias);
+        function->numa_node = read_numa_node(dir);
+        function->vfs_enabled = count_vfs(dir, function->vfs_total);
+        if (has_run) {
+                function->is_stuck = runtime_is_stuck(ctx, function->text);
+                int r = read_host_driver(ctx, function);
+                if (r < 0)
+                        return r;
+        }
+        return read_optional(dir, "modalias", &function->modalias);
 }
 
 /* One "start end flags" line a BAR: six, the ROM, then bridge windows that are of no concern here. */
-static void read_bars(const struct vfioctl_ctx *ctx, struct vfioctl_function *function)
+static void read_bars(int dir, struct vfioctl_function *function)
 {
         char text[ATTRIBUTE_MAX], *rest = NULL;
 
-        if (read_attribute(ctx, function->text, "resource", text, sizeof(text)) < 0)
+        if (read_attribute(dir, "resource", text, sizeof(text)) < 0)
                 return;
         char *line = strtok_r(text, "\n", &rest);
         for (size_t i = 0; i < VFIOCTL_BAR_COUNT && line; i++, line = strtok_r(NULL, "\n", &rest)) {
@@ -257,21 +231,17 @@ static void read_bars(const struct vfioctl_ctx *ctx, struct vfioctl_function *fu
         }
 }
 
-static int read_detail(struct vfioctl_ctx *ctx, struct vfioctl_function *function)
+static int read_detail(int dir, struct vfioctl_function *function)
 {
-        const char *address = function->text;
-        char path[PATH_MAX];
-
         function->has_detail = true;
-        read_bars(ctx, function);
-        function->revision = (uint8_t)read_number_or(ctx, address, "revision", 0xff, 0);
-        (void)read_numa_node(ctx, function);
-        if (attribute_path(path, address, "config"))
-                capability_read(ctx, path, function);
-        int r = read_optional(ctx, address, "reset_method", &function->reset_method);
-        if (r < 0)
-                return r;
-        return read_optional(ctx, address, "power_state", &function->power_state);
+        read_bars(dir, function);
+        if (!function->has_gpu_detail) {
+                function->revision = (uint8_t)read_number_or(dir, "revision", 0xff, 0);
+                function->numa_node = read_numa_node(dir);
+        }
+        capability_read(dir, function);
+        int r = read_optional(dir, "reset_method", &function->reset_method);
+        return r < 0 ? r : read_optional(dir, "power_state", &function->power_state);
 }
 
 struct vfioctl_function *function_free(struct vfioctl_function *function)
@@ -309,39 +279,110 @@ static int insert_function(struct vfioctl_snapshot *snapshot, struct vfioctl_fun
         return 0;
 }
 
+static int load_fresh(int dir, struct vfioctl_snapshot *snapshot, const struct vfioctl_address *address,
+                      struct vfioctl_function **ret)
+{
+        _cleanup_(function_freep) struct vfioctl_function *fresh = calloc(1, sizeof(*fresh));
+        if (!fresh)
+                return -ENOMEM;
+        fresh->address = *address;
+        fresh->numa_node = -1;
+        fresh->pcie_type = VFIOCTL_PCIE_UNKNOWN;
+        vfioctl_address_format(address, fresh->text);
+        int r = read_basic(dir, fresh);
+        if (r >= 0)
+                r = insert_function(snapshot, fresh);
+        if (r < 0)
+                return r;
+        *ret = util_steal(fresh);
+        return 0;
+}
+
 int snapshot_load_function(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot,
-                           const struct vfioctl_address *address, enum function_level level,
+                           const struct vfioctl_address *address, unsigned int parts,
                            struct vfioctl_function **ret)
 {
         struct vfioctl_function *function = snapshot_function(snapshot, address);
-        int r;
+        char path[PATH_MAX], text[VFIOCTL_ADDRESS_SIZE];
+        int r = 0;
 
-        if (!function) {
-                _cleanup_(function_freep) struct vfioctl_function *fresh = calloc(1, sizeof(*fresh));
-                if (!fresh)
-                        return -ENOMEM;
-                fresh->address = *address;
-                fresh->numa_node = -1;
-                fresh->pcie_type = VFIOCTL_PCIE_UNKNOWN;
-                vfioctl_address_format(address, fresh->text);
-                r = read_basic(ctx, fresh);
-                if (r < 0)
-                        return r;
-                r = insert_function(snapshot, fresh);
-                if (r < 0)
-                        return r;
-                function = util_steal(fresh);
+        bool wants_gpu = parts & FUNCTION_GPU && !(function && function->has_gpu_detail);
+        bool wants_detail = parts & FUNCTION_DETAIL && !(function && function->has_detail);
+        if (function && !wants_gpu && !wants_detail) {
+                *ret = function;
+                return 0;
         }
-        if (level >= FUNCTION_GPU && !function->has_gpu_detail) {
-                r = read_gpu(ctx, function);
-                if (r < 0)
-                        return r;
-        }
-        if (level >= FUNCTION_DETAIL && !function->has_detail) {
-                r = read_detail(ctx, function);
-                if (r < 0)
-                        return r;
-        }
+        if (!path_format(path, PATH_PCI_DEVICES "/%s", vfioctl_address_format(address, text)))
+                return -ENAMETOOLONG;
+        _cleanup_fd_ int dir = host_open(ctx, path, O_PATH | O_DIRECTORY);
+        if (dir < 0)
+                return dir;
+        if (!function)
+                r = load_fresh(dir, snapshot, address, &function);
+        if (r >= 0 && wants_gpu)
+                r = read_gpu(ctx, dir, function, snapshot->has_run);
+        if (r >= 0 && wants_detail)
+                r = read_detail(dir, function);
+        if (r < 0)
+                return r;
         *ret = function;
         return 0;
+}
+
+/* ---- what takes the device lock ---- */
+
+struct locked_read {
+        struct vfioctl_function *function;
+        bool is_numvfs; /* sriov_numvfs, else driver_override */
+};
+
+static bool locked_path(void *userdata, size_t index, char path[PATH_MAX])
+{
+        const struct locked_read *read = (const struct locked_read *)userdata + index;
+
+        /* One deadline a device is enough. */
+        return !read->function->is_stuck && path_format(path, PATH_PCI_DEVICES "/%s/%s", read->function->text,
+                                                        read->is_numvfs ? "sriov_numvfs" : "driver_override");
+}
+
+static int locked_result(void *userdata, size_t index, int result, char *text)
+{
+        const struct locked_read *read = (const struct locked_read *)userdata + index;
+        struct vfioctl_function *function = read->function;
+        uint64_t value;
+
+        if (result == -ETIMEDOUT)
+                function->is_stuck = true;
+        if (result < 0)
+                return 0;
+        util_trim(text);
+        if (read->is_numvfs) {
+                if (util_parse_u64(text, 10, 0xffff, &value) == 0)
+                        function->vfs_enabled = (unsigned int)value;
+                return 0;
+        }
+        function->driver_override_known = true;
+        /* driver_override_show() prints "(null)" for none. */
+        if (!*text || util_equal(text, "(null)"))
+                return 0;
+        return util_copy(text, &function->driver_override);
+}
+
+int functions_read_locked(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot)
+{
+        _cleanup_free_ struct locked_read *reads = calloc(2 * snapshot->n_functions + 1, sizeof(*reads));
+        size_t count = 0;
+
+        if (!reads)
+                return -ENOMEM;
+        for (size_t i = 0; i < snapshot->n_functions; i++) {
+                struct vfioctl_function *function = snapshot->functions[i];
+                if (!function->gpu || function->is_stuck)
+                        continue;
+                reads[count++] = (struct locked_read){.function = function};
+                /* A live host shows VFs by their links; a captured tree may have lost those. */
+                if (!ctx->is_live && function->vfs_total > 0 && function->vfs_enabled == 0)
+                        reads[count++] = (struct locked_read){.function = function, .is_numvfs = true};
+        }
+        return worker_read_many(ctx, count, locked_path, locked_result, reads, ctx->read_deadline);
 }

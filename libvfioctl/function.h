@@ -5,17 +5,20 @@
 #include "host.h"
 #include "model.h"
 
-/* How much of a function is read. */
-enum function_level {
-        FUNCTION_BASIC,  /* IDs, class, driver, group: a member of a group, a bridge */
-        FUNCTION_GPU,    /* and what decides on a GPU: override, NUMA node, VFs, boot display */
-        FUNCTION_DETAIL, /* and what a report shows: capabilities, BARs, reset, power */
+/* What is read of a function besides IDs, class, driver and group. */
+enum function_parts {
+        FUNCTION_GPU = 1 << 0, /* what decides on a GPU: NUMA node, VFs, boot display, records of this boot */
+        FUNCTION_DETAIL = 1 << 1, /* what a report shows: capabilities, BARs, reset, power */
 };
 
-/* The function at `address`, read to `level` at least; borrowed from the snapshot. */
+/* The function at `address`, with these parts; borrowed from the snapshot. */
 int snapshot_load_function(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot,
-                           const struct vfioctl_address *address, enum function_level level,
+                           const struct vfioctl_address *address, unsigned int parts,
                            struct vfioctl_function **ret);
+
+/* Reads, with a deadline for each, what takes the device lock: driver_override of every GPU's functions. */
+int functions_read_locked(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot);
+
 struct vfioctl_function *function_free(struct vfioctl_function *function);
 
 /* Reads sysfs `class` alone, for the scan. */

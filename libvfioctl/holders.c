@@ -262,6 +262,15 @@ static int scan_maps(struct scan *scan, int pid)
         return 0;
 }
 
+/* Kernel threads, most of what runs on a large host, have no program, no descriptors and no mappings. */
+static bool is_kernel_thread(const struct scan *scan, int pid)
+{
+        char path[PATH_MAX], target[8];
+
+        return path_format(path, PATH_PROC "/%d/exe", pid) && scan->ctx->is_live &&
+               host_readlink(scan->ctx, path, target, sizeof(target)) == -ENOENT;
+}
+
 static int scan_processes(struct scan *scan)
 {
         uint64_t pid;
@@ -272,7 +281,8 @@ static int scan_processes(struct scan *scan)
                 return 0;
         }
         for (struct dirent *entry; (entry = readdir(dir));) {
-                if (util_parse_u64(entry->d_name, 10, INT32_MAX, &pid) < 0)
+                if (util_parse_u64(entry->d_name, 10, INT32_MAX, &pid) < 0 ||
+                    is_kernel_thread(scan, (int)pid))
                         continue;
                 int r = scan_fds(scan, (int)pid);
                 if (r < 0)

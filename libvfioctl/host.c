@@ -52,7 +52,7 @@ static int open_below(const struct vfioctl_ctx *ctx, const char *path, int flags
                 fd = open(path, flags, mode);
         } else {
                 struct open_how how = {
-                        .flags = (uint64_t) flags,
+                        .flags = (uint64_t)flags,
                         .mode = mode,
                         .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
                 };
@@ -90,13 +90,18 @@ static ssize_t read_fd(int fd, char *buffer, size_t size)
 
 ssize_t host_read(const struct vfioctl_ctx *ctx, const char *path, char *buffer, size_t size)
 {
+        ssize_t length;
+
         /* O_NONBLOCK: a FIFO in a captured tree must not hold us up. */
         _cleanup_fd_ int fd = host_open(ctx, path, O_RDONLY | O_NONBLOCK);
         if (fd < 0)
                 return fd;
-        ssize_t length = read_fd(fd, buffer, size - 1);
+        /* An attribute comes with the first read: Documentation/filesystems/sysfs.rst. */
+        do
+                length = read(fd, buffer, size - 1);
+        while (length < 0 && errno == EINTR);
         if (length < 0)
-                return length;
+                return -errno;
         buffer[length] = '\0';
         return length;
 }

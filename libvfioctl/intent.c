@@ -71,7 +71,8 @@ VFIOCTL_EXPORT int vfioctl_intent_define(struct vfioctl_intent *intent, const ch
         return add_item(intent, NULL, VFIOCTL_MODE_NONE, vm);
 }
 
-VFIOCTL_EXPORT const char *vfioctl_intent_vm(const struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu)
+VFIOCTL_EXPORT const char *vfioctl_intent_vm(const struct vfioctl_intent *intent,
+                                             const struct vfioctl_gpu *gpu)
 {
         const struct intent_item *item = gpu ? intent_find(intent, gpu) : NULL;
         return item ? item->vm : NULL;

@@ -111,8 +111,9 @@ enum vfioctl_snapshot_flags {
         VFIOCTL_SNAPSHOT_HOLDERS = 1 << 0, /**< processes that have a GPU open */
         VFIOCTL_SNAPSHOT_NAMES = 1 << 1,   /**< names from the PCI ID database */
         VFIOCTL_SNAPSHOT_HOST = 1 << 2,    /**< what the host needs: mounts, network, console */
-        VFIOCTL_SNAPSHOT_DETAILS = 1 << 3, /**< BARs, link, reset methods, power: for reports */
-        VFIOCTL_SNAPSHOT_ALL = (1 << 4) - 1,
+        VFIOCTL_SNAPSHOT_DETAILS = 1 << 3, /**< of GPUs: BARs, serial number, reset methods, power state */
+        VFIOCTL_SNAPSHOT_PATHS = 1 << 4,   /**< the bridges above each GPU, with their capabilities */
+        VFIOCTL_SNAPSHOT_ALL = (1 << 5) - 1,
 };
 
 /**
@@ -171,7 +172,8 @@ const char *vfioctl_mode_name(enum vfioctl_mode mode);
 int vfioctl_gpu_numa_node(const struct vfioctl_gpu *gpu);
 /** IOMMU group of the first function, or NULL when there is none. Since 0.1. */
 const struct vfioctl_group *vfioctl_gpu_group(const struct vfioctl_gpu *gpu);
-/** Size of the largest prefetchable BAR in bytes: the video memory that is mapped; 0: unknown. Since 0.1. */
+/** Size of the largest prefetchable BAR in bytes: the video memory that is mapped. 0: unknown, or below 1
+ * MiB. Since 0.1. */
 uint64_t vfioctl_gpu_vram(const struct vfioctl_gpu *gpu);
 /** Its firmware console: boot_vga, or the VT console's framebuffer. Since 0.1. */
 bool vfioctl_gpu_is_boot_display(const struct vfioctl_gpu *gpu);
@@ -180,7 +182,7 @@ bool vfioctl_gpu_is_stuck(const struct vfioctl_gpu *gpu);
 size_t vfioctl_gpu_function_count(const struct vfioctl_gpu *gpu);
 const struct vfioctl_function *vfioctl_gpu_function(const struct vfioctl_gpu *gpu, size_t index);
 /**
- * The bridges above it, the host bridge's side first; empty without VFIOCTL_SNAPSHOT_DETAILS, unless
+ * The bridges above it, the host bridge's side first; empty without VFIOCTL_SNAPSHOT_PATHS, unless
  * strangers share its IOMMU group. Since 0.1.
  */
 size_t vfioctl_gpu_path_count(const struct vfioctl_gpu *gpu);

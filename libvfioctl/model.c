@@ -150,7 +150,8 @@ VFIOCTL_EXPORT uint64_t vfioctl_gpu_vram(const struct vfioctl_gpu *gpu)
 
         for (size_t i = 0; i < VFIOCTL_BAR_COUNT - 1; i++) {
                 const struct vfioctl_bar *bar = &gpu->functions[0]->bars[i];
-                if (bar->is_prefetchable && bar->size > size)
+                /* Below a megabyte it is doorbells and registers. */
+                if (bar->is_prefetchable && bar->size > size && bar->size >= 1024 * 1024)
                         size = bar->size;
         }
         return size;

@@ -91,6 +91,7 @@ struct vfioctl_gpu {
 struct vfioctl_snapshot {
         unsigned int flags;
         bool has_iommu;
+        bool has_run;         /* something was recorded since the host booted */
         bool has_vfio_driver;                /* vfio-pci is loaded */
         struct vfioctl_function **functions; /* owned, ordered by address */
         size_t n_functions, allocated_functions;

@@ -3,11 +3,12 @@
 
 #include <ctype.h>
 #include <dlfcn.h>
+#include <libudev.h>
 #include <pci/pci.h>
 
 /*
- * Loaded on demand, as libkmod is: a change of mode names nothing. Only pci_init() would fill in the callbacks,
- * and it would look for buses too, so they are set here.
+ * Loaded on demand, as libkmod is: a change of mode names nothing. Only pci_init() would fill in the
+ * callbacks, and it would look for buses too, so they are set here.
  */
 struct pci_calls {
         void *library;
@@ -25,12 +26,13 @@ static bool resolve(void *library, const char *name, void *ret)
         return true;
 }
 
-/* libpci does not expect this to return. Without a bus to read, all it can be called for is want of memory. */
+/* libpci does not expect this to return. Without a bus to read, all it can be called for is want of memory.
+ */
 static _Noreturn void on_error(char *format, ...) _printf_(1, 2);
 
 static _Noreturn void on_error(char *format, ...)
 {
-        (void) format;
+        (void)format;
         abort();
 }
 
@@ -38,7 +40,7 @@ static void be_silent(char *format, ...) _printf_(1, 2);
 
 static void be_silent(char *format, ...)
 {
-        (void) format;
+        (void)format;
 }
 
 int name_shorten(const char *name, char **ret)
@@ -50,8 +52,44 @@ int name_shorten(const char *name, char **ret)
         return util_copy(name, ret);
 }
 
-static int name_function(const struct pci_calls *calls, struct pci_access *access,
-                         struct vfioctl_function *function)
+static int set_name(struct vfioctl_function *function, const char *name)
+{
+        int r = util_copy(name, &function->name);
+
+        for (char *at = function->name; r >= 0 && *at; at++)
+                if (!isprint((unsigned char)*at))
+                        *at = '?';
+        return r;
+}
+
+/* udev's compiled copy of the database: a few pages of a mapped file, where pci.ids is a megabyte to parse.
+ */
+static int name_by_udev(struct vfioctl_snapshot *snapshot, bool *ret_all)
+{
+        struct udev *udev = udev_new();
+        struct udev_hwdb *hwdb = udev ? udev_hwdb_new(udev) : NULL;
+        int r = 0;
+
+        *ret_all = hwdb != NULL;
+        for (size_t i = 0; hwdb && r >= 0 && i < snapshot->n_functions; i++) {
+                struct vfioctl_function *function = snapshot->functions[i];
+                struct udev_list_entry *entry;
+                char key[32];
+                (void)snprintf(key, sizeof(key), "pci:v%08Xd%08X*", function->vendor, function->device);
+                entry = udev_hwdb_get_properties_list_entry(hwdb, key, 0);
+                entry = entry ? udev_list_entry_get_by_name(entry, "ID_MODEL_FROM_DATABASE") : NULL;
+                if (entry && udev_list_entry_get_value(entry))
+                        r = set_name(function, udev_list_entry_get_value(entry));
+                else
+                        *ret_all = false;
+        }
+        udev_hwdb_unref(hwdb);
+        udev_unref(udev);
+        return r;
+}
+
+static int name_by_libpci(const struct pci_calls *calls, struct pci_access *access,
+                          struct vfioctl_function *function)
 {
         char buffer[256];
 
@@ -60,20 +98,18 @@ static int name_function(const struct pci_calls *calls, struct pci_access *acces
         const char *name =
                 calls->lookup_name(access, buffer, sizeof(buffer), PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_NUMBERS,
                                    function->vendor, function->device);
-        if (!name || !*name)
-                return 0;
-        int r = util_copy(name, &function->name);
-        for (char *at = function->name; r >= 0 && *at; at++)
-                if (!isprint((unsigned char)*at))
-                        *at = '?';
-        return r;
+        return name && *name ? set_name(function, name) : 0;
 }
 
 int names_find(struct vfioctl_snapshot *snapshot)
 {
-        struct pci_calls calls = {.library = dlopen("libpci.so.3", RTLD_NOW | RTLD_LOCAL)};
-        int r = 0;
+        struct pci_calls calls;
+        bool all = false;
 
+        int r = name_by_udev(snapshot, &all);
+        if (r < 0 || all)
+                return r;
+        calls.library = dlopen("libpci.so.3", RTLD_NOW | RTLD_LOCAL);
         if (!calls.library)
                 return 0;
         if (resolve(calls.library, "pci_alloc", &calls.alloc) &&
@@ -86,7 +122,7 @@ int names_find(struct vfioctl_snapshot *snapshot)
                         access->debug = be_silent;
                 }
                 for (size_t i = 0; access && r >= 0 && i < snapshot->n_functions; i++)
-                        r = name_function(&calls, access, snapshot->functions[i]);
+                        r = name_by_libpci(&calls, access, snapshot->functions[i]);
                 if (access)
                         calls.cleanup(access);
         }

@@ -4,7 +4,8 @@
 
 #include "model.h"
 
-/* Fills in names from the PCI ID database (libpci). Without the library or its database nothing is named. */
+/* Fills in names from the PCI ID database: udev's copy, or pci.ids by libpci. Without either nothing is
+ * named. */
 int names_find(struct vfioctl_snapshot *snapshot);
 
 /* The part of a name that a person uses: "Radeon Pro V340" of "Vega 10 [Radeon Pro V340]". */

@@ -162,8 +162,6 @@ int slots_save(const struct vfioctl_ctx *ctx)
         slots_clear(&slots);
         if (r < 0)
                 return r;
-        if (host_read_file(ctx, PATH_RUN_SLOTS, DMI_LIMIT, &old, NULL) == 0 && util_equal(old, text))
-                return 0;
         return host_write_file(ctx, PATH_RUN_SLOTS, text);
 }
 

@@ -95,7 +95,7 @@ static int load_group(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot
                 /* A group can hold platform devices as well; they have no PCI address and no vfio-pci. */
                 if (vfioctl_address_parse(entry->d_name, &address) < 0)
                         continue;
-                r = snapshot_load_function(ctx, snapshot, &address, FUNCTION_BASIC, &function);
+                r = snapshot_load_function(ctx, snapshot, &address, 0, &function);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0)
@@ -179,12 +179,11 @@ static int gpu_add_function(struct vfioctl_gpu *gpu, struct vfioctl_function *fu
 static int load_functions(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan,
                           size_t index, struct vfioctl_gpu *gpu)
 {
-        enum function_level level =
-                snapshot->flags & VFIOCTL_SNAPSHOT_DETAILS ? FUNCTION_DETAIL : FUNCTION_GPU;
+        unsigned int parts = FUNCTION_GPU | (snapshot->flags & VFIOCTL_SNAPSHOT_DETAILS ? FUNCTION_DETAIL : 0);
         const struct vfioctl_address *address = &scan->items[index].address;
         struct vfioctl_function *function;
 
-        int r = snapshot_load_function(ctx, snapshot, address, level, &function);
+        int r = snapshot_load_function(ctx, snapshot, address, parts, &function);
         if (r < 0)
                 return r;
         r = gpu_add_function(gpu, function);
@@ -196,7 +195,7 @@ static int load_functions(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snap
         for (size_t i = first; i < scan->count && same_slot(&scan->items[i].address, address); i++) {
                 if (i == index)
                         continue;
-                r = snapshot_load_function(ctx, snapshot, &scan->items[i].address, level, &function);
+                r = snapshot_load_function(ctx, snapshot, &scan->items[i].address, parts, &function);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0 || function->gpu || !is_companion(gpu->functions[0], function))
@@ -247,7 +246,7 @@ static int load_gpu(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, 
                 r = place_identity(&place, gpu->functions[0], &gpu->identity);
         if (r >= 0 && gpu->functions[0]->group >= 0)
                 r = load_group(ctx, snapshot, gpu->functions[0]->group, &gpu->group);
-        if (r >= 0 && ((snapshot->flags & VFIOCTL_SNAPSHOT_DETAILS) || group_is_shared(gpu)))
+        if (r >= 0 && ((snapshot->flags & VFIOCTL_SNAPSHOT_PATHS) || group_is_shared(gpu)))
                 r = load_path(ctx, snapshot, &place, gpu);
         if (r >= 0)
                 r = util_grow(&snapshot->gpus, &snapshot->allocated_gpus, snapshot->n_gpus + 1,
@@ -257,8 +256,6 @@ static int load_gpu(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, 
                         gpu->functions[i]->gpu = NULL;
                 return r;
         }
-        for (size_t i = 0; i < gpu->n_functions; i++)
-                gpu->is_stuck |= gpu->functions[i]->is_stuck;
         snapshot->gpus[snapshot->n_gpus++] = util_steal(gpu);
         *ret_place = place;
         return 0;
@@ -348,6 +345,16 @@ static bool has_iommu_groups(const struct vfioctl_ctx *ctx)
         return false;
 }
 
+static int find_stuck(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot)
+{
+        int r = functions_read_locked(ctx, snapshot);
+
+        for (size_t i = 0; i < snapshot->n_gpus; i++)
+                for (size_t k = 0; k < snapshot->gpus[i]->n_functions; k++)
+                        snapshot->gpus[i]->is_stuck |= snapshot->gpus[i]->functions[k]->is_stuck;
+        return r;
+}
+
 VFIOCTL_EXPORT int vfioctl_snapshot_take(struct vfioctl_ctx *ctx, unsigned int flags,
                                          struct vfioctl_snapshot **ret)
 {
@@ -358,6 +365,7 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take(struct vfioctl_ctx *ctx, unsigned int f
                 return -ENOMEM;
         snapshot->flags = flags;
         snapshot->has_iommu = has_iommu_groups(ctx);
+        snapshot->has_run = host_exists(ctx, PATH_RUN);
         snapshot->has_vfio_driver = host_exists(ctx, PATH_PCI_DRIVERS "/" VFIO_DRIVER);
 
         int r = scan_bus(ctx, &scan);
@@ -365,6 +373,8 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take(struct vfioctl_ctx *ctx, unsigned int f
                 return r;
         r = load_gpus(ctx, snapshot, &scan);
         free(scan.items);
+        if (r >= 0)
+                r = find_stuck(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_NAMES)
                 r = names_find(snapshot);
         if (r >= 0)

@@ -11,6 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Requests that may be under way at once; all of them fit into the socket. */
+#define WINDOW 16
+
 struct worker {
         pid_t pid; /* 0: none runs */
         int socket;
@@ -19,10 +22,10 @@ struct worker {
 
 enum operation { OPERATION_READ, OPERATION_WRITE, OPERATION_LOAD };
 
+/* Only as much of `text` is sent as is used: the path, its NUL, and for a write the value with its own. */
 struct request {
         enum operation operation;
-        char path[PATH_MAX];
-        char value[ATTRIBUTE_MAX];
+        char text[PATH_MAX + ATTRIBUTE_MAX];
 };
 
 struct reply {
@@ -34,7 +37,7 @@ static int write_attribute(const struct vfioctl_ctx *ctx, const char *path, cons
 {
         char text[ATTRIBUTE_MAX + 1];
 
-        _cleanup_fd_ int fd = host_open(ctx, path, O_WRONLY | O_TRUNC);
+        _cleanup_fd_ int fd = host_open(ctx, path, O_WRONLY | O_NONBLOCK);
         if (fd < 0)
                 return fd;
         /* One write() is one store in sysfs. Clearing needs the newline: a write of 0 bytes does nothing. */
@@ -56,21 +59,23 @@ static _Noreturn void worker_run(const struct vfioctl_ctx *ctx, int socket)
                 ssize_t n = recv(socket, &request, sizeof(request), 0);
                 if (n < 0 && errno == EINTR)
                         continue;
-                if (n != (ssize_t)sizeof(request))
+                if (n <= (ssize_t)offsetof(struct request, text))
                         _exit(0);
-                memset(&reply, 0, sizeof(reply));
+                const char *path = request.text, *value = path + strlen(path) + 1;
+                reply.value[0] = '\0';
                 switch (request.operation) {
                 case OPERATION_READ:
-                        reply.result = (int)host_read(ctx, request.path, reply.value, sizeof(reply.value));
+                        reply.result = (int)host_read(ctx, path, reply.value, sizeof(reply.value));
                         break;
                 case OPERATION_WRITE:
-                        reply.result = write_attribute(ctx, request.path, request.value);
+                        reply.result = write_attribute(ctx, path, value);
                         break;
                 case OPERATION_LOAD:
-                        reply.result = module_load(ctx, request.path);
+                        reply.result = module_load(ctx, path);
                         break;
                 }
-                if (send(socket, &reply, sizeof(reply), MSG_NOSIGNAL) < 0)
+                size_t size = offsetof(struct reply, value) + strlen(reply.value) + 1;
+                if (send(socket, &reply, size, MSG_NOSIGNAL) < 0)
                         _exit(0);
         }
 }
@@ -170,19 +175,34 @@ int worker_abandoned_pid(const struct vfioctl_ctx *ctx)
         return ctx->worker ? (int)ctx->worker->abandoned : 0;
 }
 
-static int worker_ask(struct vfioctl_ctx *ctx, const struct request *request, struct reply *reply,
-                      unsigned int deadline)
+static int send_request(struct vfioctl_ctx *ctx, enum operation operation, const char *path,
+                        const char *value)
 {
+        struct request request = {.operation = operation};
+        size_t length = strlen(path) + 1, value_length = value ? strlen(value) + 1 : 0;
+
+        if (length > PATH_MAX || value_length > ATTRIBUTE_MAX)
+                return -ENAMETOOLONG;
         int r = worker_start(ctx);
         if (r < 0)
                 return r;
-        struct worker *worker = ctx->worker;
-        if (send(worker->socket, request, sizeof(*request), MSG_NOSIGNAL) < 0) {
+        memcpy(request.text, path, length);
+        if (value)
+                memcpy(request.text + length, value, value_length);
+        size_t size = offsetof(struct request, text) + length + value_length;
+        if (send(ctx->worker->socket, &request, size, MSG_NOSIGNAL) < 0) {
                 r = -errno;
-                worker_stop(worker, false);
+                worker_stop(ctx->worker, false);
                 return r;
         }
+        return 0;
+}
+
+static int receive_reply(struct vfioctl_ctx *ctx, struct reply *reply, unsigned int deadline)
+{
+        struct worker *worker = ctx->worker;
         uint64_t end = now_ms() + deadline;
+
         for (;;) {
                 uint64_t now = now_ms();
                 struct pollfd wait = {.fd = worker->socket, .events = POLLIN};
@@ -198,56 +218,73 @@ static int worker_ask(struct vfioctl_ctx *ctx, const struct request *request, st
                 break;
         }
         ssize_t length = recv(worker->socket, reply, sizeof(*reply), 0);
-        if (length != (ssize_t)sizeof(*reply)) {
+        if (length <= (ssize_t)offsetof(struct reply, value)) {
                 worker_stop(worker, false);
                 return -EIO;
         }
+        reply->value[sizeof(reply->value) - 1] = '\0';
         return reply->result;
 }
 
-static int make_request(struct request *request, enum operation operation, const char *path,
-                        const char *value)
+static int ask(struct vfioctl_ctx *ctx, enum operation operation, const char *path, const char *value,
+               struct reply *reply, unsigned int deadline)
 {
-        memset(request, 0, sizeof(*request));
-        request->operation = operation;
-        if (strlen(path) >= sizeof(request->path) || (value && strlen(value) >= sizeof(request->value)))
-                return -ENAMETOOLONG;
-        memcpy(request->path, path, strlen(path));
-        if (value)
-                memcpy(request->value, value, strlen(value));
-        return 0;
+        int r = send_request(ctx, operation, path, value);
+        return r < 0 ? r : receive_reply(ctx, reply, deadline);
 }
 
 int worker_read(struct vfioctl_ctx *ctx, const char *path, char *buffer, size_t size, unsigned int deadline)
 {
-        struct request request;
         struct reply reply;
 
-        int r = make_request(&request, OPERATION_READ, path, NULL);
+        int r = ask(ctx, OPERATION_READ, path, NULL, &reply, deadline);
         if (r < 0)
                 return r;
-        r = worker_ask(ctx, &request, &reply, deadline);
-        if (r < 0)
-                return r;
-        reply.value[sizeof(reply.value) - 1] = '\0';
         (void)snprintf(buffer, size, "%s", reply.value);
         return (int)strlen(buffer);
 }
 
+int worker_read_many(struct vfioctl_ctx *ctx, size_t count, worker_path_fn path, worker_result_fn result,
+                     void *userdata, unsigned int deadline)
+{
+        char text[PATH_MAX];
+        struct reply reply;
+        size_t sent = 0;
+
+        for (size_t done = 0; done < count; done++) {
+                int r = 0;
+                while (r >= 0 && sent < count && sent < done + WINDOW) {
+                        r = path(userdata, sent, text) ? send_request(ctx, OPERATION_READ, text, NULL)
+                                                       : -ENAMETOOLONG;
+                        if (r >= 0)
+                                sent++;
+                }
+                if (sent > done)
+                        r = receive_reply(ctx, &reply, deadline);
+                else
+                        sent = done + 1;
+                if (r == -ENOMEM || r == -EAGAIN)
+                        return r;
+                r = result(userdata, done, r, reply.value);
+                if (r < 0)
+                        return r;
+                /* A worker that hung or died took the requests behind it along: they are asked again. */
+                if (ctx->worker && ctx->worker->pid <= 0)
+                        sent = done + 1;
+        }
+        return 0;
+}
+
 int worker_write(struct vfioctl_ctx *ctx, const char *path, const char *value, unsigned int deadline)
 {
-        struct request request;
         struct reply reply;
 
-        int r = make_request(&request, OPERATION_WRITE, path, value);
-        return r < 0 ? r : worker_ask(ctx, &request, &reply, deadline);
+        return ask(ctx, OPERATION_WRITE, path, value, &reply, deadline);
 }
 
 int worker_load(struct vfioctl_ctx *ctx, const char *module, unsigned int deadline)
 {
-        struct request request;
         struct reply reply;
 
-        int r = make_request(&request, OPERATION_LOAD, module, NULL);
-        return r < 0 ? r : worker_ask(ctx, &request, &reply, deadline);
+        return ask(ctx, OPERATION_LOAD, module, NULL, &reply, deadline);
 }

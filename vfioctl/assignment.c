@@ -46,8 +46,9 @@ static int read_targets(struct assignment *assignment)
                 }
                 if (r < 0) {
                         print_findings(NULL, assignment->findings, VFIOCTL_WARNING);
-                        return vfioctl_findings_count(assignment->findings) ? CODE_FAILED
-                                                                            : complain_errno(r, "nothing was changed");
+                        return vfioctl_findings_count(assignment->findings)
+                                       ? CODE_FAILED
+                                       : complain_errno(r, "nothing was changed");
                 }
                 target->name = assignment->calls.domain_name(target->domain);
                 for (size_t k = 0; k < i; k++) {
@@ -97,10 +98,12 @@ int assignment_open(struct cli *cli, struct assignment *assignment)
         return r < 0 ? complain_errno(r, "nothing was changed") : 0;
 }
 
-bool target_has_gpu(const struct assignment *assignment, const struct target *target, const struct vfioctl_gpu *gpu)
+bool target_has_gpu(const struct assignment *assignment, const struct target *target,
+                    const struct vfioctl_gpu *gpu)
 {
         for (size_t i = 0; i < assignment->calls.hostdev_count(target->domain); i++)
-                if (vfioctl_snapshot_gpu_at(assignment->snapshot, assignment->calls.hostdev(target->domain, i)) == gpu)
+                if (vfioctl_snapshot_gpu_at(assignment->snapshot,
+                                            assignment->calls.hostdev(target->domain, i)) == gpu)
                         return true;
         return false;
 }
@@ -128,9 +131,10 @@ static int define(void *userdata, const char *vm, bool undo, char **ret_error)
                 return -EINVAL;
         int r = vfioctl_findings_new(&findings);
         if (r >= 0)
-                r = undo ? assignment->calls.define(assignment->virt, vm, target->now, target->xml, findings, NULL)
-                         : assignment->calls.define(assignment->virt, vm, target->xml, target->new_xml, findings,
-                                                    &target->now);
+                r = undo ? assignment->calls.define(assignment->virt, vm, target->now, target->xml, findings,
+                                                    NULL)
+                         : assignment->calls.define(assignment->virt, vm, target->xml, target->new_xml,
+                                                    findings, &target->now);
         if (r < 0 && findings && vfioctl_findings_count(findings) > 0) {
                 int s = util_copy(vfioctl_findings_get(findings, 0)->text, ret_error);
                 if (s < 0)
@@ -142,7 +146,7 @@ static int define(void *userdata, const char *vm, bool undo, char **ret_error)
 int assignment_run(struct assignment *assignment, unsigned int plan_flags)
 {
         const struct options *options = &assignment->cli->options;
-        struct vfioctl_apply_ops ops = { .userdata = assignment, .define = define };
+        struct vfioctl_apply_ops ops = {.userdata = assignment, .define = define};
 
         int r = vfioctl_plan_new(assignment->snapshot, assignment->vms, assignment->intent, plan_flags,
                                  &assignment->plan);

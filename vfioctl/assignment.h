@@ -9,11 +9,11 @@ struct target {
         const char *argument;
         const char *name; /* as libvirt has it; borrowed from domain */
         struct vfioctl_domain *domain;
-        char *xml;       /* as libvirt gave it */
-        char *new_xml;   /* to be defined, or NULL when it stays */
-        char *now;       /* as libvirt has it after our define, for the way back */
-        unsigned int wanted;   /* GPUs it is to get in addition */
-        size_t n_had;          /* GPUs its definition names already */
+        char *xml;           /* as libvirt gave it */
+        char *new_xml;       /* to be defined, or NULL when it stays */
+        char *now;           /* as libvirt has it after our define, for the way back */
+        unsigned int wanted; /* GPUs it is to get in addition */
+        size_t n_had;        /* GPUs its definition names already */
 };
 
 /* What assign and unassign share: the connection, the lock, the VMs, the plan. */
@@ -36,7 +36,8 @@ int assignment_open(struct cli *cli, struct assignment *assignment);
 void assignment_close(struct assignment *assignment);
 
 /* True when the definition names any function of the GPU. */
-bool target_has_gpu(const struct assignment *assignment, const struct target *target, const struct vfioctl_gpu *gpu);
+bool target_has_gpu(const struct assignment *assignment, const struct target *target,
+                    const struct vfioctl_gpu *gpu);
 
 /* Formats the edited domain into target->new_xml. */
 int target_format(const struct assignment *assignment, struct target *target);

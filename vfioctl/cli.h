@@ -104,7 +104,8 @@ int take_snapshot(struct cli *cli, unsigned int flags, struct vfioctl_snapshot *
 
 /* Finds the GPU that `text` names; complains and returns an exit code when there is none. */
 int find_gpu(const struct vfioctl_snapshot *snapshot, const char *text, const struct vfioctl_gpu **ret);
-/* The same for the verb's arguments (all GPUs when `texts` is empty is not meant here); refuses one named twice. */
+/* The same for the verb's arguments (all GPUs when `texts` is empty is not meant here); refuses one named
+ * twice. */
 int find_gpus(const struct vfioctl_snapshot *snapshot, char *const *texts, size_t count,
               const struct vfioctl_gpu ***ret);
 

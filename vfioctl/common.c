@@ -9,9 +9,9 @@ void complain(const char *format, ...)
         va_list arguments;
 
         va_start(arguments, format);
-        (void) fputs("vfioctl: ", stderr);
-        (void) vfprintf(stderr, format, arguments);
-        (void) fputc('\n', stderr);
+        (void)fputs("vfioctl: ", stderr);
+        (void)vfprintf(stderr, format, arguments);
+        (void)fputc('\n', stderr);
         va_end(arguments);
 }
 
@@ -37,7 +37,7 @@ const char *printable(const char *text, char *buffer, size_t size)
         if (cut)
                 length = room > 3 ? room - 3 : 0;
         for (size_t i = 0; i < length; i++)
-                buffer[i] = (unsigned char) text[i] < ' ' || text[i] == 127 ? '?' : text[i];
+                buffer[i] = (unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i];
         buffer[length] = '\0';
         if (cut)
                 strcpy(buffer + length, "...");
@@ -65,9 +65,10 @@ int find_gpu(const struct vfioctl_snapshot *snapshot, const char *text, const st
         int r = vfioctl_snapshot_find(snapshot, text, ret);
         if (r >= 0)
                 return 0;
-        (void) printable(text, shown, sizeof(shown));
+        (void)printable(text, shown, sizeof(shown));
         if (r == -EINVAL) {
-                complain("'%s' is neither a short name (2a) nor a PCI address (05:00.0); vfioctl list shows the GPUs",
+                complain("'%s' is neither a short name (2a) nor a PCI address (05:00.0); vfioctl list shows "
+                         "the GPUs",
                          shown);
                 return CODE_USAGE;
         }
@@ -89,7 +90,8 @@ int find_gpus(const struct vfioctl_snapshot *snapshot, char *const *texts, size_
                 for (size_t k = 0; k < i; k++) {
                         if (gpus[k] != gpus[i])
                                 continue;
-                        complain("%s is named twice (%s and %s)", vfioctl_gpu_name(gpus[i]), texts[k], texts[i]);
+                        complain("%s is named twice (%s and %s)", vfioctl_gpu_name(gpus[i]), texts[k],
+                                 texts[i]);
                         return CODE_USAGE;
                 }
         }
@@ -126,7 +128,7 @@ static void show_progress(void *userdata, const struct vfioctl_step *step, size_
         if (progress->cli->options.verbose)
                 complain("%s", vfioctl_step_text(step));
         else if (progress->on_terminal)
-                (void) fprintf(stderr, "\r\033[K[%zu/%zu] %s", index + 1, count, vfioctl_step_text(step));
+                (void)fprintf(stderr, "\r\033[K[%zu/%zu] %s", index + 1, count, vfioctl_step_text(step));
 }
 
 static int define_for(void *userdata, const char *vm, bool undo, char **ret_error)
@@ -153,10 +155,11 @@ static const char *outcome_text(enum vfioctl_outcome outcome)
 
 int run_plan(struct cli *cli, const struct vfioctl_plan *plan, const struct vfioctl_apply_ops *ops)
 {
-        struct progress progress = { .cli = cli, .ops = ops, .on_terminal = !cli->options.quiet && isatty(2) == 1 };
-        struct vfioctl_apply_ops mine = { .userdata = &progress,
-                                          .progress = show_progress,
-                                          .define = ops && ops->define ? define_for : NULL };
+        struct progress progress = {
+                .cli = cli, .ops = ops, .on_terminal = !cli->options.quiet && isatty(2) == 1};
+        struct vfioctl_apply_ops mine = {.userdata = &progress,
+                                         .progress = show_progress,
+                                         .define = ops && ops->define ? define_for : NULL};
         _cleanup_findings_ struct vfioctl_findings *findings = NULL;
         enum vfioctl_outcome outcome;
 
@@ -165,7 +168,7 @@ int run_plan(struct cli *cli, const struct vfioctl_plan *plan, const struct vfio
                 return complain_errno(r, "cannot start");
         r = vfioctl_apply(cli->ctx, plan, &mine, findings, &outcome);
         if (progress.on_terminal && !cli->options.verbose && r >= 0)
-                (void) fputs("\r\033[K", stderr);
+                (void)fputs("\r\033[K", stderr);
         if (r == -EAGAIN)
                 return r;
         if (r < 0)

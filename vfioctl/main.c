@@ -6,29 +6,33 @@
 #define ANY_NUMBER SIZE_MAX
 
 static const struct verb verbs[] = {
-        { "list", "", "the GPUs as a table",
-          "Lists every GPU: its card, memory, NUMA node, address, mode, who uses it, and whether a VM can have it.\n"
-          "Works without root; what cannot be seen then is shown as '?'.",
-          OPTION_COLUMNS | OPTION_NOHEADINGS, 0, 0, verb_list },
-        { "show", "GPU", "everything known of one GPU", "Shows everything that is known of one GPU.", 0, 1, 1,
-          verb_show },
-        { "check", "[GPU...]", "what stands against handing a GPU out",
-          "Prints findings: what stands against handing out these GPUs (or all), why, and what to do about it.\n"
-          "Exits with 3 when there is a refusal.",
-          0, 0, ANY_NUMBER, verb_check },
-        { "to-vm", "GPU...", "bind GPUs to vfio-pci",
-          "Takes GPUs, with all their functions, from their host drivers and binds them to vfio-pci: all or none.",
-          OPTION_DRY_RUN, 1, ANY_NUMBER, verb_to_vm },
-        { "to-host", "GPU...", "give GPUs back to their host drivers",
-          "Gives GPUs, with all their functions, from vfio-pci back to their host drivers: all or none.",
-          OPTION_DRY_RUN, 1, ANY_NUMBER, verb_to_host },
-        { "assign", "VM...", "give each VM its own GPU",
-          "Gives each VM one GPU (or --count of them): picks free ones, binds them to vfio-pci and writes them into\n"
-          "the VMs' definitions. All or nothing. A VM that has its GPU already is left as it is.",
-          OPTION_DRY_RUN | OPTION_GPU | OPTION_COUNT | OPTION_SHARE, 1, ANY_NUMBER, verb_assign },
-        { "unassign", "VM...", "take GPUs out of VMs",
-          "Takes GPUs (all, or those given with --gpu) out of the VMs' definitions. The GPUs stay in mode vm.",
-          OPTION_DRY_RUN | OPTION_GPU, 1, ANY_NUMBER, verb_unassign },
+        {"list", "", "the GPUs as a table",
+         "Lists every GPU: its card, memory, NUMA node, address, mode, who uses it, and whether a VM can "
+         "have it.\n"
+         "Works without root; what cannot be seen then is shown as '?'.",
+         OPTION_COLUMNS | OPTION_NOHEADINGS, 0, 0, verb_list},
+        {"show", "GPU", "everything known of one GPU", "Shows everything that is known of one GPU.", 0, 1, 1,
+         verb_show},
+        {"check", "[GPU...]", "what stands against handing a GPU out",
+         "Prints findings: what stands against handing out these GPUs (or all), why, and what to do about "
+         "it.\n"
+         "Exits with 3 when there is a refusal.",
+         0, 0, ANY_NUMBER, verb_check},
+        {"to-vm", "GPU...", "bind GPUs to vfio-pci",
+         "Takes GPUs, with all their functions, from their host drivers and binds them to vfio-pci: all or "
+         "none.",
+         OPTION_DRY_RUN, 1, ANY_NUMBER, verb_to_vm},
+        {"to-host", "GPU...", "give GPUs back to their host drivers",
+         "Gives GPUs, with all their functions, from vfio-pci back to their host drivers: all or none.",
+         OPTION_DRY_RUN, 1, ANY_NUMBER, verb_to_host},
+        {"assign", "VM...", "give each VM its own GPU",
+         "Gives each VM one GPU (or --count of them): picks free ones, binds them to vfio-pci and writes "
+         "them into\n"
+         "the VMs' definitions. All or nothing. A VM that has its GPU already is left as it is.",
+         OPTION_DRY_RUN | OPTION_GPU | OPTION_COUNT | OPTION_SHARE, 1, ANY_NUMBER, verb_assign},
+        {"unassign", "VM...", "take GPUs out of VMs",
+         "Takes GPUs (all, or those given with --gpu) out of the VMs' definitions. The GPUs stay in mode vm.",
+         OPTION_DRY_RUN | OPTION_GPU, 1, ANY_NUMBER, verb_unassign},
 };
 
 static void log_line(void *userdata, enum vfioctl_log_level level, const char *line)
@@ -46,7 +50,8 @@ static int run(struct cli *cli)
 
         int r = vfioctl_ctx_new(cli->options.root, &cli->ctx);
         if (r < 0) {
-                complain("--root %s: %s", printable(cli->options.root ? cli->options.root : "/", text, sizeof(text)),
+                complain("--root %s: %s",
+                         printable(cli->options.root ? cli->options.root : "/", text, sizeof(text)),
                          strerror(-r));
                 return CODE_USAGE;
         }
@@ -61,10 +66,10 @@ static int run(struct cli *cli)
 
 int main(int argc, char **argv)
 {
-        struct cli cli = { .verb = NULL };
+        struct cli cli = {.verb = NULL};
 
         /* A reader that goes away (head, less) is no crash. */
-        (void) signal(SIGPIPE, SIG_IGN);
+        (void)signal(SIGPIPE, SIG_IGN);
         int code = options_read(&cli, verbs, ELEMENTSOF(verbs), argc, argv);
         if (code < 0)
                 code = run(&cli);

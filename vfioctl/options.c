@@ -24,21 +24,22 @@ static const struct description {
         const char *usage;
         const char *text;
 } descriptions[] = {
-        { "gpu", required_argument, KEY_GPU, OPTION_GPU, "--gpu GPU", "this GPU (may be given several times)" },
-        { "count", required_argument, KEY_COUNT, OPTION_COUNT, "--count N", "so many GPUs for each VM" },
-        { "share", no_argument, KEY_SHARE, OPTION_SHARE, "--share",
-          "take a GPU that another definition names as well" },
-        { "dry-run", no_argument, KEY_DRY_RUN, OPTION_DRY_RUN, "--dry-run", "print the steps and change nothing" },
-        { "output", required_argument, 'o', OPTION_COLUMNS, "-o, --output LIST",
-          "columns, separated by commas; a leading + adds to the usual ones" },
-        { "noheadings", no_argument, KEY_NOHEADINGS, OPTION_NOHEADINGS, "--noheadings", "no line of headings" },
-        { "json", no_argument, KEY_JSON, 0, "--json", "print JSON" },
-        { "root", required_argument, KEY_ROOT, 0, "--root DIR", "look at a captured or simulated host in DIR" },
-        { "connect", required_argument, KEY_CONNECT, 0, "--connect URI", "libvirt's URI (qemu:///system)" },
-        { "quiet", no_argument, 'q', 0, "-q, --quiet", "say nothing but errors" },
-        { "verbose", no_argument, 'v', 0, "-v, --verbose", "print each step as it is taken" },
-        { "help", no_argument, 'h', 0, "-h, --help", "this text" },
-        { "version", no_argument, KEY_VERSION, 0, "--version", "the version" },
+        {"gpu", required_argument, KEY_GPU, OPTION_GPU, "--gpu GPU", "this GPU (may be given several times)"},
+        {"count", required_argument, KEY_COUNT, OPTION_COUNT, "--count N", "so many GPUs for each VM"},
+        {"share", no_argument, KEY_SHARE, OPTION_SHARE, "--share",
+         "take a GPU that another definition names as well"},
+        {"dry-run", no_argument, KEY_DRY_RUN, OPTION_DRY_RUN, "--dry-run",
+         "print the steps and change nothing"},
+        {"output", required_argument, 'o', OPTION_COLUMNS, "-o, --output LIST",
+         "columns, separated by commas; a leading + adds to the usual ones"},
+        {"noheadings", no_argument, KEY_NOHEADINGS, OPTION_NOHEADINGS, "--noheadings", "no line of headings"},
+        {"json", no_argument, KEY_JSON, 0, "--json", "print JSON"},
+        {"root", required_argument, KEY_ROOT, 0, "--root DIR", "look at a captured or simulated host in DIR"},
+        {"connect", required_argument, KEY_CONNECT, 0, "--connect URI", "libvirt's URI (qemu:///system)"},
+        {"quiet", no_argument, 'q', 0, "-q, --quiet", "say nothing but errors"},
+        {"verbose", no_argument, 'v', 0, "-v, --verbose", "print each step as it is taken"},
+        {"help", no_argument, 'h', 0, "-h, --help", "this text"},
+        {"version", no_argument, KEY_VERSION, 0, "--version", "the version"},
 };
 
 static void print_option(const struct description *description)
@@ -62,7 +63,8 @@ static void print_help(const struct verb *verbs, size_t n_verbs)
 
 static void print_verb_help(const struct verb *verb)
 {
-        printf("Usage: vfioctl %s [OPTION...] %s\n%s\n\nOptions:\n", verb->name, verb->arguments, verb->description);
+        printf("Usage: vfioctl %s [OPTION...] %s\n%s\n\nOptions:\n", verb->name, verb->arguments,
+               verb->description);
         for (size_t i = 0; i < ELEMENTSOF(descriptions); i++)
                 if (descriptions[i].verb_option == 0 || verb->options & descriptions[i].verb_option)
                         print_option(&descriptions[i]);
@@ -110,10 +112,11 @@ static int read_option(struct options *options, int key, const char *argument)
                 return 0;
         case KEY_COUNT:
                 if (util_parse_u64(argument, 10, 64, &number) < 0 || number == 0) {
-                        complain("--count %s: give a number from 1 to 64", printable(argument, text, sizeof(text)));
+                        complain("--count %s: give a number from 1 to 64",
+                                 printable(argument, text, sizeof(text)));
                         return -EINVAL;
                 }
-                options->count = (unsigned int) number;
+                options->count = (unsigned int)number;
                 return 0;
         case KEY_GPU: {
                 int r = util_grow(&options->gpus, &options->allocated_gpus, options->n_gpus + 1,
@@ -145,7 +148,8 @@ static const struct description *find_description(int key)
 }
 
 /* One pass of getopt: up to the verb, or over everything after it. */
-static int read_pass(struct cli *cli, const struct verb *verbs, size_t n_verbs, int argc, char **argv, bool stop)
+static int read_pass(struct cli *cli, const struct verb *verbs, size_t n_verbs, int argc, char **argv,
+                     bool stop)
 {
         struct option table[ELEMENTSOF(descriptions) + 1];
         const char *where = cli->verb ? cli->verb->name : NULL;
@@ -153,9 +157,9 @@ static int read_pass(struct cli *cli, const struct verb *verbs, size_t n_verbs, 
 
         memset(table, 0, sizeof(table));
         for (size_t i = 0; i < ELEMENTSOF(descriptions); i++)
-                table[i] = (struct option){ .name = descriptions[i].name,
-                                            .has_arg = descriptions[i].has_argument,
-                                            .val = descriptions[i].key };
+                table[i] = (struct option){.name = descriptions[i].name,
+                                           .has_arg = descriptions[i].has_argument,
+                                           .val = descriptions[i].key};
         opterr = 0;
         optind = stop ? 1 : 0;
         while ((key = getopt_long(argc, argv, stop ? "+:o:qvh" : ":o:qvh", table, NULL)) != -1) {
@@ -173,14 +177,16 @@ static int read_pass(struct cli *cli, const struct verb *verbs, size_t n_verbs, 
                         return CODE_DONE;
                 }
                 if (key == ':' || !description) {
-                        complain("%s %s; try vfioctl %s%s--help", printable(argv[optind - 1], text, sizeof(text)),
+                        complain("%s %s; try vfioctl %s%s--help",
+                                 printable(argv[optind - 1], text, sizeof(text)),
                                  key == ':' ? "wants a value" : "is no option here", where ? where : "",
                                  where ? " " : "");
                         return CODE_USAGE;
                 }
-                if (description->verb_option && (!cli->verb || !(cli->verb->options & description->verb_option))) {
-                        complain("--%s is no option %s%s", description->name, where ? "of " : "here: the verb comes first",
-                                 where ? where : "");
+                if (description->verb_option &&
+                    (!cli->verb || !(cli->verb->options & description->verb_option))) {
+                        complain("--%s is no option %s%s", description->name,
+                                 where ? "of " : "here: the verb comes first", where ? where : "");
                         return CODE_USAGE;
                 }
                 if (read_option(&cli->options, key, optarg) < 0)
@@ -202,7 +208,8 @@ int options_read(struct cli *cli, const struct verb *verbs, size_t n_verbs, int 
         }
         cli->verb = find_verb(verbs, n_verbs, argv[optind]);
         if (!cli->verb) {
-                complain("unknown verb '%s'; try vfioctl --help", printable(argv[optind], text, sizeof(text)));
+                complain("unknown verb '%s'; try vfioctl --help",
+                         printable(argv[optind], text, sizeof(text)));
                 return CODE_USAGE;
         }
         argc -= optind;
@@ -211,10 +218,11 @@ int options_read(struct cli *cli, const struct verb *verbs, size_t n_verbs, int 
         if (code >= 0)
                 return code;
         cli->arguments = argv + optind;
-        cli->n_arguments = (size_t) (argc - optind);
+        cli->n_arguments = (size_t)(argc - optind);
         if (cli->n_arguments < cli->verb->min_arguments || cli->n_arguments > cli->verb->max_arguments) {
                 complain("%s %s: usage is vfioctl %s %s", cli->verb->name,
-                         cli->n_arguments < cli->verb->min_arguments ? "wants an argument" : "takes fewer arguments",
+                         cli->n_arguments < cli->verb->min_arguments ? "wants an argument"
+                                                                     : "takes fewer arguments",
                          cli->verb->name, cli->verb->arguments);
                 return CODE_USAGE;
         }

@@ -21,8 +21,9 @@ void print_findings(const struct vfioctl_snapshot *snapshot, const struct vfioct
                 const char *label = gpu_label(snapshot, finding->gpu);
                 if (finding->severity > least)
                         continue;
-                complain("%s%s%s: %s%s%s", label ? label : "", label ? ": " : "", finding->code, finding->text,
-                         finding->fix ? "; to mend it: " : "", finding->fix ? finding->fix : "");
+                complain("%s%s%s: %s%s%s", label ? label : "", label ? ": " : "", finding->code,
+                         finding->text, finding->fix ? "; to mend it: " : "",
+                         finding->fix ? finding->fix : "");
         }
 }
 
@@ -47,7 +48,7 @@ struct json_object *json_hex(unsigned long value, int digits)
 {
         char text[24];
 
-        (void) snprintf(text, sizeof(text), "%0*lx", digits, value);
+        (void)snprintf(text, sizeof(text), "%0*lx", digits, value);
         return json_object_new_string(text);
 }
 
@@ -70,8 +71,8 @@ void json_append(struct json_object *array, struct json_object *value)
 
 int json_print(struct json_object *object)
 {
-        const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                                          JSON_C_TO_STRING_NOSLASHESCAPE);
+        const char *text = json_object_to_json_string_ext(
+                object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
 
         int r = text && puts(text) >= 0 ? CODE_DONE : CODE_FAILED;
         json_object_put(object);

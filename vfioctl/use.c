@@ -13,7 +13,8 @@ static int add_word(char **text, const char *word)
         return 0;
 }
 
-static int add_vms(const struct vfioctl_gpu *gpu, const struct vfioctl_vms *vms, char **text, bool *ret_running)
+static int add_vms(const struct vfioctl_gpu *gpu, const struct vfioctl_vms *vms, char **text,
+                   bool *ret_running)
 {
         for (size_t i = 0; vms && i < vfioctl_vms_count(vms); i++) {
                 _cleanup_free_ char *word = NULL;
@@ -91,7 +92,7 @@ const char *size_text(uint64_t bytes, char buffer[24])
                 bytes /= 1024;
                 unit++;
         }
-        (void) snprintf(buffer, 24, "%llu%c", (unsigned long long) bytes, units[unit]);
+        (void)snprintf(buffer, 24, "%llu%c", (unsigned long long)bytes, units[unit]);
         return buffer;
 }
 

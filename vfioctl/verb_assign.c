@@ -10,8 +10,8 @@ static void count_had(const struct assignment *assignment, struct target *target
 {
         target->n_had = 0;
         for (size_t i = 0; i < vfioctl_snapshot_gpu_count(assignment->snapshot); i++)
-                target->n_had += target_has_gpu(assignment, target,
-                                                vfioctl_snapshot_gpu(assignment->snapshot, i));
+                target->n_had +=
+                        target_has_gpu(assignment, target, vfioctl_snapshot_gpu(assignment->snapshot, i));
 }
 
 /* "2a", of the first GPU that the definition names; for messages. */
@@ -39,15 +39,16 @@ static int choose_named(struct assignment *assignment)
         _cleanup_free_ const struct vfioctl_gpu **gpus = NULL;
         size_t missing = 0, room = options->count > options->n_gpus ? options->count : options->n_gpus;
 
-        int code = find_gpus(assignment->snapshot, (char *const *) options->gpus, options->n_gpus, &gpus);
+        int code = find_gpus(assignment->snapshot, (char *const *)options->gpus, options->n_gpus, &gpus);
         if (code != 0)
                 return code;
         for (size_t i = 0; i < options->n_gpus; i++)
                 missing += !target_has_gpu(assignment, target, gpus[i]);
         if (missing > 0 && target->n_had + missing > room) {
                 const char *name = first_gpu(assignment, target);
-                complain("%s has %s already; take it out (vfioctl unassign %s), or give it more (--count %zu)",
-                         target->name, name, target->name, target->n_had + missing);
+                complain(
+                        "%s has %s already; take it out (vfioctl unassign %s), or give it more (--count %zu)",
+                        target->name, name, target->name, target->n_had + missing);
                 complain("nothing was changed");
                 return CODE_REFUSED;
         }
@@ -60,7 +61,7 @@ static int choose_named(struct assignment *assignment)
         }
         /* --count beyond those named: the rest is picked. */
         size_t have = target->n_had + missing;
-        target->wanted = options->count > have ? (unsigned int) (options->count - have) : 0;
+        target->wanted = options->count > have ? (unsigned int)(options->count - have) : 0;
         return 0;
 }
 
@@ -75,11 +76,11 @@ static int explain_refusal(const struct assignment *assignment, const char *who)
                 complain("this host has no GPU");
         for (size_t i = 0; i < vfioctl_findings_count(assignment->findings); i++) {
                 const struct vfioctl_finding *finding = vfioctl_findings_get(assignment->findings, i);
-                (void) fprintf(stderr, "  %-4s %-13s %-28s %s\n", gpu_label(assignment->snapshot, finding->gpu),
-                               finding->code, finding->culprit ? finding->culprit : "",
-                               finding->fix ? finding->fix : "");
+                (void)fprintf(stderr, "  %-4s %-13s %-28s %s\n",
+                              gpu_label(assignment->snapshot, finding->gpu), finding->code,
+                              finding->culprit ? finding->culprit : "", finding->fix ? finding->fix : "");
                 if (util_equal(finding->code, "group-shared"))
-                        (void) fprintf(stderr, "       %s\n", finding->text);
+                        (void)fprintf(stderr, "       %s\n", finding->text);
         }
         return CODE_REFUSED;
 }
@@ -93,7 +94,8 @@ static int refused_name(const struct assignment *assignment, char **ret)
                 char *longer;
                 if (assignment->targets[i].wanted == 0)
                         continue;
-                int r = util_format(&longer, "%s%s%s", text ? text : "", text ? ", " : "", assignment->targets[i].name);
+                int r = util_format(&longer, "%s%s%s", text ? text : "", text ? ", " : "",
+                                    assignment->targets[i].name);
                 if (r < 0)
                         return r;
                 free(text);
@@ -126,8 +128,9 @@ static int choose_free(struct assignment *assignment)
         gpus = calloc(total, sizeof(*gpus));
         if (!gpus || refused_name(assignment, &who) < 0)
                 return complain_errno(-ENOMEM, "nothing was changed");
-        int r = vfioctl_choose(assignment->snapshot, assignment->vms, vfioctl_ctx_placement(assignment->cli->ctx),
-                               requests, assignment->n_targets, assignment->findings, gpus);
+        int r = vfioctl_choose(assignment->snapshot, assignment->vms,
+                               vfioctl_ctx_placement(assignment->cli->ctx), requests, assignment->n_targets,
+                               assignment->findings, gpus);
         if (r == -EBUSY)
                 return explain_refusal(assignment, who);
         if (r < 0)
@@ -143,8 +146,8 @@ static int choose_free(struct assignment *assignment)
 
 /* ---- the new definitions ---- */
 
-
-static int add_to_domain(const struct assignment *assignment, struct target *target, const struct vfioctl_gpu *gpu)
+static int add_to_domain(const struct assignment *assignment, struct target *target,
+                         const struct vfioctl_gpu *gpu)
 {
         struct vfioctl_address functions[8];
         size_t count = vfioctl_gpu_function_count(gpu);
@@ -153,12 +156,13 @@ static int add_to_domain(const struct assignment *assignment, struct target *tar
         if (count > ELEMENTSOF(functions))
                 count = ELEMENTSOF(functions);
         for (size_t i = 0; i < count; i++)
-                if (vfioctl_address_parse(vfioctl_function_address(vfioctl_gpu_function(gpu, i)), &functions[i]) < 0)
+                if (vfioctl_address_parse(vfioctl_function_address(vfioctl_gpu_function(gpu, i)),
+                                          &functions[i]) < 0)
                         return complain_errno(-EINVAL, "nothing was changed");
-        struct vfioctl_domain_gpu wanted = { .name = vfioctl_gpu_name(gpu),
-                                             .identity = vfioctl_gpu_identity(gpu),
-                                             .functions = functions,
-                                             .n_functions = count };
+        struct vfioctl_domain_gpu wanted = {.name = vfioctl_gpu_name(gpu),
+                                            .identity = vfioctl_gpu_identity(gpu),
+                                            .functions = functions,
+                                            .n_functions = count};
         int r = assignment->calls.add_gpu(target->domain, &wanted);
         if (r >= 0)
                 return 0;
@@ -220,7 +224,7 @@ static int assign_once(struct cli *cli, struct assignment *assignment)
                 struct target *target = &assignment->targets[i];
                 unsigned int wanted = cli->options.count ? cli->options.count : 1;
                 count_had(assignment, target);
-                target->wanted = target->n_had < wanted ? wanted - (unsigned int) target->n_had : 0;
+                target->wanted = target->n_had < wanted ? wanted - (unsigned int)target->n_had : 0;
         }
         if (cli->options.n_gpus > 0)
                 code = choose_named(assignment);
@@ -241,7 +245,8 @@ int verb_assign(struct cli *cli)
         int code = -EAGAIN;
 
         if (options->n_gpus > 0 && cli->n_arguments > 1) {
-                complain("--gpu names GPUs for one VM, and there are %zu; call it once for each", cli->n_arguments);
+                complain("--gpu names GPUs for one VM, and there are %zu; call it once for each",
+                         cli->n_arguments);
                 return CODE_USAGE;
         }
         if (options->share && options->n_gpus == 0) {
@@ -249,7 +254,7 @@ int verb_assign(struct cli *cli)
                 return CODE_USAGE;
         }
         for (int i = 0; code == -EAGAIN && i < TRIES_MAX; i++) {
-                struct assignment assignment = { .cli = cli };
+                struct assignment assignment = {.cli = cli};
                 code = assign_once(cli, &assignment);
                 assignment_close(&assignment);
         }

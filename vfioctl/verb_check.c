@@ -15,7 +15,8 @@ static void print_text(const struct vfioctl_snapshot *snapshot, const struct vfi
 }
 
 /* A board's own display is no problem until somebody asks for it by name. */
-static bool needs_admin(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings, bool named)
+static bool needs_admin(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings,
+                        bool named)
 {
         for (size_t i = 0; i < vfioctl_findings_count(findings); i++) {
                 const struct vfioctl_finding *finding = vfioctl_findings_get(findings, i);
@@ -29,8 +30,8 @@ static bool needs_admin(const struct vfioctl_snapshot *snapshot, const struct vf
         return false;
 }
 
-static int collect(const struct cli *cli, const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
-                   struct vfioctl_findings *findings)
+static int collect(const struct cli *cli, const struct vfioctl_snapshot *snapshot,
+                   const struct vfioctl_vms *vms, struct vfioctl_findings *findings)
 {
         _cleanup_free_ const struct vfioctl_gpu **gpus = NULL;
 

@@ -30,20 +30,20 @@ static const struct column {
         int flags;
         bool usual;
 } columns[] = {
-        [COLUMN_GPU] = { "GPU", "GPU", 0, 0, true },
-        [COLUMN_CARD] = { "CARD", "CARD", 0.3, SCOLS_FL_TRUNC, true },
-        [COLUMN_VRAM] = { "VRAM", "VRAM", 0, SCOLS_FL_RIGHT, true },
-        [COLUMN_NODE] = { "NODE", "NODE", 0, SCOLS_FL_RIGHT, true },
-        [COLUMN_ADDRESS] = { "ADDRESS", "ADDRESS", 0, 0, true },
-        [COLUMN_MODE] = { "MODE", "MODE", 0, 0, true },
-        [COLUMN_USED_BY] = { "USED-BY", "USED BY", 0, 0, true },
-        [COLUMN_READY] = { "READY", "READY", 0, 0, true },
-        [COLUMN_SLOT] = { "SLOT", "SLOT", 0, 0, false },
-        [COLUMN_IDS] = { "IDS", "IDS", 0, 0, false },
-        [COLUMN_CLASS] = { "CLASS", "CLASS", 0, 0, false },
-        [COLUMN_DRIVER] = { "DRIVER", "DRIVER", 0, 0, false },
-        [COLUMN_GROUP] = { "GROUP", "GROUP", 0, SCOLS_FL_RIGHT, false },
-        [COLUMN_FUNCTIONS] = { "FUNCTIONS", "FUNCTIONS", 0, 0, false },
+        [COLUMN_GPU] = {"GPU", "GPU", 0, 0, true},
+        [COLUMN_CARD] = {"CARD", "CARD", 0.3, SCOLS_FL_TRUNC, true},
+        [COLUMN_VRAM] = {"VRAM", "VRAM", 0, SCOLS_FL_RIGHT, true},
+        [COLUMN_NODE] = {"NODE", "NODE", 0, SCOLS_FL_RIGHT, true},
+        [COLUMN_ADDRESS] = {"ADDRESS", "ADDRESS", 0, 0, true},
+        [COLUMN_MODE] = {"MODE", "MODE", 0, 0, true},
+        [COLUMN_USED_BY] = {"USED-BY", "USED BY", 0, 0, true},
+        [COLUMN_READY] = {"READY", "READY", 0, 0, true},
+        [COLUMN_SLOT] = {"SLOT", "SLOT", 0, 0, false},
+        [COLUMN_IDS] = {"IDS", "IDS", 0, 0, false},
+        [COLUMN_CLASS] = {"CLASS", "CLASS", 0, 0, false},
+        [COLUMN_DRIVER] = {"DRIVER", "DRIVER", 0, 0, false},
+        [COLUMN_GROUP] = {"GROUP", "GROUP", 0, SCOLS_FL_RIGHT, false},
+        [COLUMN_FUNCTIONS] = {"FUNCTIONS", "FUNCTIONS", 0, 0, false},
 };
 
 #define COLUMNS_MAX 64
@@ -64,12 +64,13 @@ static int select_column(struct selection *selection, const char *name, size_t l
                         complain("-o: at most %d columns", COLUMNS_MAX);
                         return CODE_USAGE;
                 }
-                selection->ids[selection->count++] = (enum column_id) i;
+                selection->ids[selection->count++] = (enum column_id)i;
                 return 0;
         }
-        complain("-o: there is no column '%.*s'; there are GPU CARD VRAM NODE ADDRESS MODE USED-BY READY SLOT IDS "
+        complain("-o: there is no column '%.*s'; there are GPU CARD VRAM NODE ADDRESS MODE USED-BY READY "
+                 "SLOT IDS "
                  "CLASS DRIVER GROUP FUNCTIONS",
-                 length > 40 ? 40 : (int) length, printable(name, text, sizeof(text)));
+                 length > 40 ? 40 : (int)length, printable(name, text, sizeof(text)));
         return CODE_USAGE;
 }
 
@@ -78,7 +79,7 @@ static int select_columns(const char *list, struct selection *selection)
         if (!list || *list == '+') {
                 for (size_t i = 0; i < ELEMENTSOF(columns); i++)
                         if (columns[i].usual)
-                                selection->ids[selection->count++] = (enum column_id) i;
+                                selection->ids[selection->count++] = (enum column_id)i;
                 if (!list)
                         return 0;
                 list++;
@@ -107,7 +108,8 @@ static int functions_text(const struct vfioctl_gpu *gpu, char **ret)
         for (size_t i = 0; i < vfioctl_gpu_function_count(gpu); i++) {
                 const char *address = vfioctl_function_address(vfioctl_gpu_function(gpu, i));
                 char *longer;
-                int r = util_format(&longer, "%s%s%s", text ? text : "", text ? "," : "", short_address(address));
+                int r = util_format(&longer, "%s%s%s", text ? text : "", text ? "," : "",
+                                    short_address(address));
                 if (r < 0)
                         return r;
                 free(text);
@@ -131,7 +133,8 @@ static int cell_text(const struct row *row, const struct vfioctl_gpu *gpu, enum 
                 return util_copy(vfioctl_gpu_card(gpu), ret);
         case COLUMN_VRAM:
                 /* What a board's own display maps is no memory to speak of. */
-                return util_copy(vfioctl_gpu_is_on_board(gpu) ? "-" : size_text(vfioctl_gpu_vram(gpu), buffer), ret);
+                return util_copy(
+                        vfioctl_gpu_is_on_board(gpu) ? "-" : size_text(vfioctl_gpu_vram(gpu), buffer), ret);
         case COLUMN_NODE:
                 return node < 0 ? util_copy("-", ret) : util_format(ret, "%d", node);
         case COLUMN_ADDRESS:
@@ -150,7 +153,8 @@ static int cell_text(const struct row *row, const struct vfioctl_gpu *gpu, enum 
         case COLUMN_CLASS:
                 return util_format(ret, "%04x", vfioctl_function_class(function) >> 8);
         case COLUMN_DRIVER:
-                return util_copy(vfioctl_function_driver(function) ? vfioctl_function_driver(function) : "-", ret);
+                return util_copy(vfioctl_function_driver(function) ? vfioctl_function_driver(function) : "-",
+                                 ret);
         case COLUMN_GROUP:
                 return group ? util_format(ret, "%d", vfioctl_group_number(group)) : util_copy("-", ret);
         case COLUMN_FUNCTIONS:
@@ -172,7 +176,8 @@ static int fill_table(struct libscols_table *table, const struct selection *sele
                         return -ENOMEM;
                 for (size_t k = 0; k < selection->count; k++) {
                         char *text;
-                        int r = cell_text(row, vfioctl_snapshot_gpu(row->snapshot, i), selection->ids[k], &text);
+                        int r = cell_text(row, vfioctl_snapshot_gpu(row->snapshot, i), selection->ids[k],
+                                          &text);
                         if (r < 0)
                                 return r;
                         r = scols_line_refer_data(line, k, text);
@@ -191,7 +196,7 @@ static int print_table(const struct cli *cli, const struct selection *selection,
 
         int r = table ? fill_table(table, selection, row) : -ENOMEM;
         if (r >= 0) {
-                (void) scols_table_enable_noheadings(table, cli->options.no_headings);
+                (void)scols_table_enable_noheadings(table, cli->options.no_headings);
                 r = scols_print_table(table);
         }
         scols_unref_table(table);
@@ -209,7 +214,7 @@ static struct json_object *gpu_json(const struct row *row, const struct vfioctl_
         json_put(object, "name", json_string(vfioctl_gpu_name(gpu)));
         json_put(object, "address", json_string(vfioctl_gpu_address(gpu)));
         json_put(object, "card", json_string(vfioctl_gpu_card(gpu)));
-        json_put(object, "card_index", json_object_new_int((int) vfioctl_gpu_card_index(gpu)));
+        json_put(object, "card_index", json_object_new_int((int)vfioctl_gpu_card_index(gpu)));
         json_put(object, "slot", json_string(vfioctl_gpu_slot(gpu)));
         json_put(object, "vendor", json_hex(vfioctl_function_vendor(function), 4));
         json_put(object, "device", json_hex(vfioctl_function_device(function), 4));
@@ -218,7 +223,7 @@ static struct json_object *gpu_json(const struct row *row, const struct vfioctl_
         json_put(object, "mode", json_string(vfioctl_mode_name(vfioctl_gpu_mode(gpu))));
         json_put(object, "iommu_group", group ? json_object_new_int(vfioctl_group_number(group)) : NULL);
         json_put(object, "numa_node", json_number_or_null(vfioctl_gpu_numa_node(gpu)));
-        json_put(object, "vram", json_object_new_int64((int64_t) vfioctl_gpu_vram(gpu)));
+        json_put(object, "vram", json_object_new_int64((int64_t)vfioctl_gpu_vram(gpu)));
         json_put(object, "ready", json_object_new_boolean(vfioctl_gpu_is_ready(row->snapshot, gpu)));
         if (use_text(gpu, row->vms, row->vms_known, &used) >= 0)
                 json_put(object, "used_by", json_string(used));
@@ -247,15 +252,16 @@ int verb_list(struct cli *cli)
 {
         _cleanup_snapshot_ struct vfioctl_snapshot *snapshot = NULL;
         _cleanup_vms_ struct vfioctl_vms *vms = NULL;
-        struct selection selection = { .count = 0 };
+        struct selection selection = {.count = 0};
 
         int code = select_columns(cli->options.columns, &selection);
         if (code == 0)
-                code = take_snapshot(cli, VFIOCTL_SNAPSHOT_ALL, &snapshot);
+                code = take_snapshot(cli, VFIOCTL_SNAPSHOT_ALL & ~VFIOCTL_SNAPSHOT_PATHS, &snapshot);
         if (code == 0)
                 code = virt_report(cli, &vms);
         if (code != 0)
                 return code;
-        struct row row = { .snapshot = snapshot, .vms = vms, .vms_known = vms || !vfioctl_ctx_is_live(cli->ctx) };
+        struct row row = {
+                .snapshot = snapshot, .vms = vms, .vms_known = vms || !vfioctl_ctx_is_live(cli->ctx)};
         return cli->options.json ? print_json(&row) : print_table(cli, &selection, &row);
 }

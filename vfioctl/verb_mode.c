@@ -91,7 +91,7 @@ static int change_mode(struct cli *cli, enum vfioctl_mode mode)
         int code = -EAGAIN;
 
         for (int i = 0; code == -EAGAIN && i < TRIES_MAX; i++) {
-                struct change change = { .mode = mode };
+                struct change change = {.mode = mode};
                 code = try_once(cli, &change);
                 if (code == CODE_DONE && !cli->options.dry_run)
                         report(cli, &change);

@@ -14,9 +14,10 @@ static void print_bars(const struct vfioctl_function *function)
                 if (i == VFIOCTL_BAR_COUNT - 1)
                         printf("    rom    %s", size_text(bar->size, buffer));
                 else
-                        printf("    bar %zu  %s %s%s%s", i, size_text(bar->size, buffer), bar->is_io ? "I/O" : "memory",
-                               bar->is_64bit ? " 64-bit" : "", bar->is_prefetchable ? " prefetchable" : "");
-                printf(bar->start ? " at %#llx\n" : " not assigned\n", (unsigned long long) bar->start);
+                        printf("    bar %zu  %s %s%s%s", i, size_text(bar->size, buffer),
+                               bar->is_io ? "I/O" : "memory", bar->is_64bit ? " 64-bit" : "",
+                               bar->is_prefetchable ? " prefetchable" : "");
+                printf(bar->start ? " at %#llx\n" : " not assigned\n", (unsigned long long)bar->start);
         }
 }
 
@@ -28,11 +29,15 @@ static void print_function(const struct vfioctl_function *function)
         printf("  %s  %04x:%04x rev %02x class %06x  %s\n", vfioctl_function_address(function),
                vfioctl_function_vendor(function), vfioctl_function_device(function),
                vfioctl_function_revision(function), vfioctl_function_class(function), name ? name : "");
-        printf("    subsystem %04x:%04x, %s, driver %s, override %s\n", vfioctl_function_subsystem_vendor(function),
-               vfioctl_function_subsystem_device(function), vfioctl_pcie_type_name(vfioctl_function_pcie_type(function)),
+        printf("    subsystem %04x:%04x, %s, driver %s, override %s\n",
+               vfioctl_function_subsystem_vendor(function), vfioctl_function_subsystem_device(function),
+               vfioctl_pcie_type_name(vfioctl_function_pcie_type(function)),
                vfioctl_function_driver(function) ? vfioctl_function_driver(function) : "none",
-               !vfioctl_function_driver_override_known(function) ? "?" : override ? override : "none");
-        printf("    reset %s, power %s", vfioctl_function_reset_method(function) ? vfioctl_function_reset_method(function) : "none",
+               !vfioctl_function_driver_override_known(function) ? "?"
+               : override                                        ? override
+                                                                 : "none");
+        printf("    reset %s, power %s",
+               vfioctl_function_reset_method(function) ? vfioctl_function_reset_method(function) : "none",
                vfioctl_function_power_state(function) ? vfioctl_function_power_state(function) : "?");
         if (vfioctl_function_vfs_total(function) > 0)
                 printf(", virtual functions %u of %u", vfioctl_function_vfs_enabled(function),
@@ -72,24 +77,28 @@ static int print_text(const struct vfioctl_snapshot *snapshot, const struct vfio
                 for (size_t i = 0; i < vfioctl_group_member_count(group); i++) {
                         const struct vfioctl_function *member = vfioctl_group_member(group, i);
                         printf("  %s  %s\n", vfioctl_function_address(member),
-                               vfioctl_function_driver(member) ? vfioctl_function_driver(member) : "no driver");
+                               vfioctl_function_driver(member) ? vfioctl_function_driver(member)
+                                                               : "no driver");
                 }
         }
         printf("path\n");
         for (size_t i = 0; i < vfioctl_gpu_path_count(gpu); i++) {
                 const struct vfioctl_function *bridge = vfioctl_gpu_path(gpu, i);
-                printf("  %s  %04x:%04x  %s\n", vfioctl_function_address(bridge), vfioctl_function_vendor(bridge),
-                       vfioctl_function_device(bridge), vfioctl_pcie_type_name(vfioctl_function_pcie_type(bridge)));
+                printf("  %s  %04x:%04x  %s\n", vfioctl_function_address(bridge),
+                       vfioctl_function_vendor(bridge), vfioctl_function_device(bridge),
+                       vfioctl_pcie_type_name(vfioctl_function_pcie_type(bridge)));
         }
         for (size_t i = 0; i < vfioctl_gpu_holder_count(gpu); i++) {
                 const struct vfioctl_holder *holder = vfioctl_gpu_holder(gpu, i);
                 printf("%sopen by   pid %d (%s) %s, %s\n", "", vfioctl_holder_pid(holder),
-                       vfioctl_holder_command(holder), vfioctl_holder_unit(holder) ? vfioctl_holder_unit(holder) : "",
+                       vfioctl_holder_command(holder),
+                       vfioctl_holder_unit(holder) ? vfioctl_holder_unit(holder) : "",
                        vfioctl_holder_node(holder));
         }
         for (size_t i = 0; i < vfioctl_findings_count(findings); i++) {
                 const struct vfioctl_finding *finding = vfioctl_findings_get(findings, i);
-                printf("%-9s %s: %s\n", vfioctl_severity_name(finding->severity), finding->code, finding->text);
+                printf("%-9s %s: %s\n", vfioctl_severity_name(finding->severity), finding->code,
+                       finding->text);
                 if (finding->fix)
                         printf("          %s\n", finding->fix);
         }
@@ -105,7 +114,7 @@ static struct json_object *bars_json(const struct vfioctl_function *function)
                 if (bar->size == 0)
                         continue;
                 struct json_object *item = json_object_new_object();
-                json_put(item, "index", json_object_new_int((int) i));
+                json_put(item, "index", json_object_new_int((int)i));
                 json_put(item, "start", json_object_new_uint64(bar->start));
                 json_put(item, "size", json_object_new_uint64(bar->size));
                 json_put(item, "io", json_object_new_boolean(bar->is_io));
@@ -125,7 +134,8 @@ static struct json_object *function_json(const struct vfioctl_function *function
         json_put(object, "device", json_hex(vfioctl_function_device(function), 4));
         json_put(object, "class", json_hex(vfioctl_function_class(function), 6));
         json_put(object, "driver", json_string(vfioctl_function_driver(function)));
-        json_put(object, "pcie_type", json_string(vfioctl_pcie_type_name(vfioctl_function_pcie_type(function))));
+        json_put(object, "pcie_type",
+                 json_string(vfioctl_pcie_type_name(vfioctl_function_pcie_type(function))));
         json_put(object, "name", json_string(vfioctl_function_name(function)));
         if (brief)
                 return object;
@@ -135,14 +145,14 @@ static struct json_object *function_json(const struct vfioctl_function *function
         json_put(object, "driver_override", json_string(vfioctl_function_driver_override(function)));
         json_put(object, "reset_method", json_string(vfioctl_function_reset_method(function)));
         json_put(object, "power_state", json_string(vfioctl_function_power_state(function)));
-        json_put(object, "numvfs", json_object_new_int((int) vfioctl_function_vfs_enabled(function)));
-        json_put(object, "totalvfs", json_object_new_int((int) vfioctl_function_vfs_total(function)));
+        json_put(object, "numvfs", json_object_new_int((int)vfioctl_function_vfs_enabled(function)));
+        json_put(object, "totalvfs", json_object_new_int((int)vfioctl_function_vfs_total(function)));
         json_put(object, "bars", bars_json(function));
         return object;
 }
 
 static int show_json(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
-                      const struct vfioctl_gpu *gpu, const struct vfioctl_findings *findings)
+                     const struct vfioctl_gpu *gpu, const struct vfioctl_findings *findings)
 {
         const struct vfioctl_group *group = vfioctl_gpu_group(gpu);
         struct json_object *object = json_object_new_object(), *array = json_object_new_array();

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "assignment.h"
 
-/* The GPU that --gpu means: one of this host, or the address of one that is gone but still in a definition. */
+/* The GPU that --gpu means: one of this host, or the address of one that is gone but still in a definition.
+ */
 static bool is_wanted(const struct assignment *assignment, const struct vfioctl_address *address,
-                      const struct vfioctl_gpu *const *gpus, const struct vfioctl_address *gone, size_t n_wanted)
+                      const struct vfioctl_gpu *const *gpus, const struct vfioctl_address *gone,
+                      size_t n_wanted)
 {
         const struct vfioctl_gpu *gpu = vfioctl_snapshot_gpu_at(assignment->snapshot, address);
 
@@ -73,7 +75,7 @@ static void report(const struct assignment *assignment)
 
 int verb_unassign(struct cli *cli)
 {
-        struct assignment assignment = { .cli = cli };
+        struct assignment assignment = {.cli = cli};
         size_t room = cli->options.n_gpus ? cli->options.n_gpus : 1;
         _cleanup_free_ const struct vfioctl_gpu **gpus = calloc(room, sizeof(*gpus));
         _cleanup_free_ struct vfioctl_address *gone = calloc(room, sizeof(*gone));

@@ -7,8 +7,8 @@
 #include "cli.h"
 
 /*
- * libvfioctl-virt, loaded when a verb needs it: it brings libvirt, libxml2 and all that they load, which costs
- * more than everything else that this program does.
+ * libvfioctl-virt, loaded when a verb needs it: it brings libvirt, libxml2 and all that they load, which
+ * costs more than everything else that this program does.
  */
 struct virt_calls {
         void *library;
