@@ -18,49 +18,91 @@ struct scan {
         bool blind; /* some process would not be looked into */
 };
 
-/* "ollama.service" from "/system.slice/ollama.service", "container 3f2a..." from docker and podman scopes. */
-static int unit_of_path(const char *path, char **ret)
-{
-        const char *end = path + strcspn(path, "\n");
+enum unit_kind { UNIT_NONE, UNIT_MANAGER, UNIT_SYSTEMD, UNIT_CONTAINER };
 
-        /* The innermost part that is a unit or a container's own group; what lies below it belongs to it. */
-        while (end > path) {
-                const char *start = end;
-                while (start > path && start[-1] != '/')
-                        start--;
-                int length = (int)(end - start);
-                const char *id = NULL;
-                if (length > 7 && util_has_prefix(start, "docker-"))
-                        id = start + 7;
-                else if (length > 7 && util_has_prefix(start, "libpod-"))
-                        id = start + 7;
-                else if (length == 64 && strspn(start, "0123456789abcdef") >= 64)
-                        id = start;
-                if (id && strspn(id, "0123456789abcdef") >= 12)
-                        return util_format(ret, "container %.12s", id);
-                if ((length > 8 && strncmp(end - 8, ".service", 8) == 0) ||
-                    (length > 6 && strncmp(end - 6, ".scope", 6) == 0))
-                        return util_format(ret, "%.*s", length, start);
-                end = start > path ? start - 1 : path;
+static enum unit_kind unit_kind(const char *part, size_t length, const char **ret_id)
+{
+        const char *id = NULL;
+
+        if (length > 7 && (util_has_prefix(part, "docker-") || util_has_prefix(part, "libpod-")))
+                id = part + 7;
+        else if (length == 64)
+                id = part;
+        if (id && strspn(id, "0123456789abcdef") >= (id == part ? 64 : 12)) {
+                *ret_id = id;
+                return UNIT_CONTAINER;
         }
-        return -ENODATA;
+        if ((length <= 8 || strncmp(part + length - 8, ".service", 8) != 0) &&
+            (length <= 6 || strncmp(part + length - 6, ".scope", 6) != 0))
+                return UNIT_NONE;
+        return util_has_prefix(part, "user@") ? UNIT_MANAGER : UNIT_SYSTEMD;
+}
+
+/*
+ * "ollama.service" from "/system.slice/ollama.service", "container 3f2a..." from docker's and podman's. From
+ * the outside in, as systemd does it (cg_path_get_unit()): what lies below a unit or a container belongs to
+ * it, and the units of a systemd in there are none of this host's. A user's manager runs units of its own.
+ */
+static enum unit_kind unit_of_path(const char *path, const char **ret, size_t *ret_length)
+{
+        enum unit_kind found = UNIT_NONE;
+
+        for (const char *part = path; *part && *part != '\n';) {
+                const char *id = NULL;
+                size_t length = strcspn(part, "/\n");
+                enum unit_kind kind = unit_kind(part, length, &id);
+                if (kind != UNIT_NONE) {
+                        found = kind;
+                        *ret = id ? id : part;
+                        *ret_length = id ? 12 : length;
+                }
+                if (kind > UNIT_MANAGER)
+                        break;
+                part += length;
+                part += *part == '/';
+        }
+        return found;
+}
+
+/*
+ * How far a line of cgroups(7), "ID:controllers:path", is to be believed. Version 2 has the one line
+ * "0::path"; with version 1 the hierarchy of systemd is exact, while one of a controller may stop at a slice
+ * or a manager.
+ */
+static int line_rank(const char *line, enum unit_kind kind)
+{
+        const char *controllers = strchr(line, ':') + 1;
+
+        if (kind == UNIT_CONTAINER)
+                return 4;
+        if (util_has_prefix(controllers, "name=systemd:"))
+                return 3;
+        return util_has_prefix(line, "0::") ? 2 : 1;
 }
 
 int holder_unit(const char *cgroup, char **ret)
 {
-        /* cgroups(7): lines "ID:controllers:path"; version 2 has the one line "0::path". */
-        for (const char *line = cgroup; *line;) {
-                const char *path = strchr(line, ':');
+        const char *best = NULL;
+        size_t best_length = 0, size;
+        int best_rank = 0;
+
+        for (const char *line = cgroup; *line; line += size + (line[size] == '\n')) {
+                const char *unit = NULL, *path = strchr(line, ':');
+                size_t length = 0;
+                size = strcspn(line, "\n");
                 path = path ? strchr(path + 1, ':') : NULL;
-                if (path) {
-                        int r = unit_of_path(path + 1, ret);
-                        if (r != -ENODATA)
-                                return r;
-                }
-                line += strcspn(line, "\n");
-                line += *line == '\n';
+                if (!path || path >= line + size)
+                        continue;
+                enum unit_kind kind = unit_of_path(path + 1, &unit, &length);
+                if (kind == UNIT_NONE || line_rank(line, kind) <= best_rank)
+                        continue;
+                best_rank = line_rank(line, kind);
+                best = unit;
+                best_length = length;
         }
-        return -ENODATA;
+        if (!best)
+                return -ENODATA;
+        return util_format(ret, "%s%.*s", best_rank == 4 ? "container " : "", (int)best_length, best);
 }
 
 static void make_printable(char *text)
