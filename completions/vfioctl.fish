@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# fish completion for vfioctl(1)
+
+set -l verbs list show check to-vm to-host assign unassign
+
+# --root and --connect are handed on, so that names are those of the same host.
+function __vfioctl_given
+    set -l words (commandline -opc)
+    for i in (seq (count $words))
+        switch $words[$i]
+            case --root --connect
+                set -q words[(math $i + 1)]; and echo $words[$i]; and echo $words[(math $i + 1)]
+            case '--root=*' '--connect=*'
+                echo $words[$i]
+        end
+    end
+end
+
+function __vfioctl_gpus
+    for word in (command vfioctl (__vfioctl_given) -q list --noheadings -o GPU,ADDRESS 2>/dev/null | string split -n ' ')
+        test "$word" = -; or echo $word
+    end
+end
+
+function __vfioctl_vms
+    set -l words (commandline -opc)
+    set -l connect
+    set -l at (contains -i -- --connect $words)
+    and set -q words[(math $at + 1)]
+    and set connect -c $words[(math $at + 1)]
+    virsh -q $connect list --all --name 2>/dev/null | string match -v ''
+end
+
+complete -c vfioctl -f
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a list -d 'the GPUs as a table'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a show -d 'everything known of one GPU'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a check -d 'what stands against handing a GPU out'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a to-vm -d 'bind GPUs to vfio-pci'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a to-host -d 'give GPUs back to their host drivers'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a assign -d 'give each VM its own GPU'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a unassign -d 'take GPUs out of VMs'
+
+complete -c vfioctl -l json -d 'print JSON'
+complete -c vfioctl -l root -x -a '(__fish_complete_directories)' -d 'look at a captured or simulated host'
+complete -c vfioctl -l connect -x -a 'qemu:///system qemu:///session' -d 'libvirt URI'
+complete -c vfioctl -s q -l quiet -d 'say nothing but errors'
+complete -c vfioctl -s v -l verbose -d 'print each step as it is taken'
+complete -c vfioctl -s h -l help -d help
+complete -c vfioctl -l version -d 'the version'
+
+complete -c vfioctl -n '__fish_seen_subcommand_from list' -s o -l output -x -d columns \
+    -a '(__fish_append , GPU CARD VRAM NODE ADDRESS MODE USED-BY READY SLOT IDS CLASS DRIVER GROUP FUNCTIONS)'
+complete -c vfioctl -n '__fish_seen_subcommand_from list' -l noheadings -d 'no line of headings'
+complete -c vfioctl -n '__fish_seen_subcommand_from to-vm to-host assign unassign' -l dry-run -d 'print the steps and change nothing'
+complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign' -l gpu -x -a '(__vfioctl_gpus)' -d 'this GPU'
+complete -c vfioctl -n '__fish_seen_subcommand_from assign' -l count -x -d 'so many GPUs for each VM'
+complete -c vfioctl -n '__fish_seen_subcommand_from assign' -l share -d 'take a GPU that another definition names as well'
+complete -c vfioctl -n '__fish_seen_subcommand_from show check to-vm to-host' -a '(__vfioctl_gpus)'
+complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign' -a '(__vfioctl_vms)'
