@@ -4,14 +4,15 @@
 /*
  * As the kernel judges when it makes groups (pci_acs_enabled() and pci_acs_flags_enabled(),
  * drivers/pci/pci.c): ports need the capability, with every bit that it offers switched on; upstream ports
- * and endpoints only when they have more than one function; conventional PCI never isolates. The control bits
- * are set when the IOMMU is on, so without one the capability has to do.
+ * and endpoints only when they have more than one function; conventional PCI and event collectors never
+ * isolate. The control bits are set when the IOMMU is on, so without one the capability has to do.
  */
 bool function_lacks_acs(const struct vfioctl_function *function, bool iommu_on)
 {
         switch (function->pcie_type) {
         case VFIOCTL_PCIE_TO_PCI_BRIDGE:
         case VFIOCTL_PCI_TO_PCIE_BRIDGE:
+        case VFIOCTL_PCIE_RC_EVENT_COLLECTOR:
         case VFIOCTL_PCIE_CONVENTIONAL:
                 return true;
         case VFIOCTL_PCIE_ROOT_PORT:

@@ -144,8 +144,7 @@ static int note_stuck(struct apply *apply, const struct vfioctl_step *step)
                                          .code = "stuck",
                                          .gpu = step->gpu,
                                          .culprit = *step->function ? step->function : step->module,
-                                         .fix = "end what has the GPU open (dmesg tells), or reboot; "
-                                                "nothing else was touched"},
+                                         .fix = "end what has the GPU open (dmesg tells), or reboot"},
                 "the kernel has not come back from: %s", step->text);
 }
 
@@ -189,6 +188,35 @@ static int undo_step(struct apply *apply, const struct vfioctl_step *step)
         return 0;
 }
 
+static int note_left(struct apply *apply, const struct vfioctl_step *step, const char *why)
+{
+        _cleanup_free_ char *fix = NULL;
+
+        int r = step->gpu ? util_format(&fix, "vfioctl to-host %s", step->gpu) : 0;
+        if (r < 0)
+                return r;
+        return finding_addf(apply->findings,
+                            (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                     .code = "not-rolled-back",
+                                                     .gpu = step->gpu,
+                                                     .culprit = *step->function ? step->function : step->vm,
+                                                     .fix = fix},
+                            "%s: %s", why, step->text);
+}
+
+/* Once one of them hangs nothing more is tried, but all that was done by then is told. */
+static int give_up(struct apply *apply, size_t index, size_t done)
+{
+        int r = note_stuck(apply, apply->plan->steps[index]);
+
+        for (size_t i = done; r >= 0 && i-- > 0;) {
+                const struct vfioctl_step *step = apply->plan->steps[i];
+                if (step->kind == STEP_DEFINE || step->n_undo > 0)
+                        r = note_left(apply, step, "was done before that, and is left so");
+        }
+        return r;
+}
+
 static int roll_back(struct apply *apply, size_t end)
 {
         for (size_t i = end; i-- > 0;) {
@@ -197,22 +225,10 @@ static int roll_back(struct apply *apply, size_t end)
                 if (r == -ENOMEM)
                         return r;
                 if (r == -ETIMEDOUT)
-                        return note_stuck(apply, step);
+                        return give_up(apply, i, i);
                 if (r < 0) {
-                        _cleanup_free_ char *fix = NULL;
                         apply->outcome = VFIOCTL_NOT_ROLLED_BACK;
-                        if (step->gpu)
-                                r = util_format(&fix, "vfioctl to-host %s", step->gpu);
-                        if (r == -ENOMEM)
-                                return r;
-                        r = finding_addf(apply->findings,
-                                         (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
-                                                                  .code = "not-rolled-back",
-                                                                  .gpu = step->gpu,
-                                                                  .culprit = *step->function ? step->function
-                                                                                             : step->vm,
-                                                                  .fix = fix},
-                                         "could not be undone: %s", step->text);
+                        r = note_left(apply, step, "could not be undone");
                         if (r < 0)
                                 return r;
                 }
@@ -225,7 +241,7 @@ static int fail(struct apply *apply, size_t index, int error, bool touched)
         const struct vfioctl_step *step = apply->plan->steps[index];
 
         if (error == -ETIMEDOUT)
-                return note_stuck(apply, step);
+                return give_up(apply, index, index);
         apply->outcome = VFIOCTL_ROLLED_BACK;
         int r = finding_addf(apply->findings,
                              (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,

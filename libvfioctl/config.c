@@ -107,23 +107,26 @@ static int fail(char **ret_error, const char *format, ...)
         return -EINVAL;
 }
 
-/* libeconf 0.5 keeps a key's file but not its line, which a person wants to be told. 0: not found. */
+/*
+ * libeconf 0.5 keeps a key's file but not its line, which a person wants to be told. 0: not found. Of a key
+ * that is there twice it takes the first.
+ */
 static unsigned long find_line(const char *path, const char *name)
 {
         char line[1024];
-        unsigned long found = 0, number = 0;
+        unsigned long number = 0;
+        bool found = false;
 
         FILE *file = path ? fopen(path, "re") : NULL;
         if (!file)
                 return 0;
-        while (fgets(line, sizeof(line), file)) {
+        while (!found && fgets(line, sizeof(line), file)) {
                 const char *at = line + strspn(line, " \t");
                 number++;
-                if (util_has_prefix(at, name) && strchr(" \t=\n", at[strlen(name)]))
-                        found = number;
+                found = util_has_prefix(at, name) && strchr(" \t=\n", at[strlen(name)]);
         }
         (void)fclose(file);
-        return found;
+        return found ? number : 0;
 }
 
 static int apply_key(struct vfioctl_ctx *ctx, econf_file *file, const char *name, char **ret_error)
@@ -147,10 +150,25 @@ static int apply_key(struct vfioctl_ctx *ctx, econf_file *file, const char *name
         return r;
 }
 
+/* libeconf knows of no root: it follows a link out of a simulated host, which then is not to count. */
+static bool is_inside(const struct vfioctl_ctx *ctx, const char *path)
+{
+        struct stat inside, true_file;
+
+        return ctx->is_live ||
+               (path && util_has_prefix(path, ctx->root) &&
+                host_stat(ctx, path + strlen(ctx->root), &inside) == 0 && stat(path, &true_file) == 0 &&
+                inside.st_dev == true_file.st_dev && inside.st_ino == true_file.st_ino);
+}
+
 static int apply_file(struct vfioctl_ctx *ctx, econf_file *file, char **ret_error)
 {
+        _cleanup_free_ char *path = econf_getPath(file);
         char **names = NULL, **groups = NULL;
         size_t count = 0;
+
+        if (!is_inside(ctx, path))
+                return fail(ret_error, "%s: leads out of %s", path ? path : CONFIG_NAME, ctx->root);
 
         /* One flat file: a [section] would hide its keys, so it is said. */
         if (econf_getGroups(file, &count, &groups) == ECONF_SUCCESS) {

@@ -183,11 +183,32 @@ static int read_host_driver(const struct vfioctl_ctx *ctx, struct vfioctl_functi
         return 0;
 }
 
+static void read_ids(int dir, struct vfioctl_function *function)
+{
+        if (function->has_ids)
+                return;
+        function->has_ids = true;
+        function->vendor = (uint16_t)read_number_or(dir, "vendor", 0xffff, 0);
+        function->device = (uint16_t)read_number_or(dir, "device", 0xffff, 0);
+        function->revision = (uint8_t)read_number_or(dir, "revision", 0xff, 0);
+        function->numa_node = read_numa_node(dir);
+}
+
+/* These files exist for PCI Express functions only, and anybody may see that: pcie_dev_attrs_are_visible().
+ */
+static void read_kind(int dir, struct vfioctl_function *function)
+{
+        if (function->pcie_type == VFIOCTL_PCIE_UNKNOWN && !has_attribute(dir, "max_link_width"))
+                function->pcie_type = VFIOCTL_PCIE_CONVENTIONAL;
+}
+
 static int read_gpu(struct vfioctl_ctx *ctx, int dir, struct vfioctl_function *function, bool has_run)
 {
         char target[8];
 
         function->has_gpu_detail = true;
+        read_ids(dir, function);
+        read_kind(dir, function);
         function->subsystem_vendor = (uint16_t)read_number_or(dir, "subsystem_vendor", 0xffff, 0);
         function->subsystem_device = (uint16_t)read_number_or(dir, "subsystem_device", 0xffff, 0);
         function->revision = (uint8_t)read_number_or(dir, "revision", 0xff, 0);
@@ -235,10 +256,7 @@ static int read_detail(int dir, struct vfioctl_function *function)
 {
         function->has_detail = true;
         read_bars(dir, function);
-        if (!function->has_gpu_detail) {
-                function->revision = (uint8_t)read_number_or(dir, "revision", 0xff, 0);
-                function->numa_node = read_numa_node(dir);
-        }
+        read_ids(dir, function);
         capability_read(dir, function);
         int r = read_optional(dir, "reset_method", &function->reset_method);
         return r < 0 ? r : read_optional(dir, "power_state", &function->power_state);
@@ -308,6 +326,7 @@ int snapshot_load_function(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *sna
 
         bool wants_gpu = parts & FUNCTION_GPU && !(function && function->has_gpu_detail);
         bool wants_detail = parts & FUNCTION_DETAIL && !(function && function->has_detail);
+        bool wants_kind = parts & FUNCTION_KIND && !function;
         if (function && !wants_gpu && !wants_detail) {
                 *ret = function;
                 return 0;
@@ -319,6 +338,8 @@ int snapshot_load_function(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *sna
                 return dir;
         if (!function)
                 r = load_fresh(dir, snapshot, address, &function);
+        if (r >= 0 && wants_kind)
+                read_kind(dir, function);
         if (r >= 0 && wants_gpu)
                 r = read_gpu(ctx, dir, function, snapshot->has_run);
         if (r >= 0 && wants_detail)
@@ -377,7 +398,7 @@ int functions_read_locked(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snap
                 return -ENOMEM;
         for (size_t i = 0; i < snapshot->n_functions; i++) {
                 struct vfioctl_function *function = snapshot->functions[i];
-                if (!function->gpu || function->is_stuck)
+                if (!function->gpu || !function->has_gpu_detail || function->is_stuck)
                         continue;
                 reads[count++] = (struct locked_read){.function = function};
                 /* A live host shows VFs by their links; a captured tree may have lost those. */

@@ -5,10 +5,11 @@
 #include "host.h"
 #include "model.h"
 
-/* What is read of a function besides IDs, class, driver and group. */
+/* What is read of a function besides class, driver and group. */
 enum function_parts {
         FUNCTION_GPU = 1 << 0, /* what decides on a GPU: NUMA node, VFs, boot display, records of this boot */
-        FUNCTION_DETAIL = 1 << 1, /* what a report shows: capabilities, BARs, reset, power */
+        FUNCTION_DETAIL = 1 << 1, /* what a report shows: IDs, capabilities, BARs, reset, power */
+        FUNCTION_KIND = 1 << 2,   /* PCI Express or conventional */
 };
 
 /* The function at `address`, with these parts; borrowed from the snapshot. */

@@ -181,6 +181,8 @@ static int match_orphan(struct scan *scan, int pid, const char *fd_name, dev_t d
         }
         for (size_t i = 0; i < scan->snapshot->n_gpus; i++) {
                 struct vfioctl_gpu *gpu = scan->snapshot->gpus[i];
+                if (!gpu->is_deep)
+                        continue;
                 if (*address ? !util_equal(address, gpu->functions[0]->text)
                              : gpu->functions[0]->driver != NULL)
                         continue;

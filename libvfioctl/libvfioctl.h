@@ -122,6 +122,13 @@ enum vfioctl_snapshot_flags {
  * sysfs, -ENOMEM, -E2BIG when it has more functions than PCI can address. Since 0.1.
  */
 int vfioctl_snapshot_take(struct vfioctl_ctx *ctx, unsigned int flags, struct vfioctl_snapshot **ret);
+/**
+ * The same for a change of a few GPUs, which is quicker: only the GPUs that these texts name (as in
+ * vfioctl_snapshot_find()), and those in their IOMMU groups, are looked at; of others only name and address
+ * are known. A text that names none is no error here. Since 0.1.
+ */
+int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned int flags, const char *const *gpus,
+                              size_t n_gpus, struct vfioctl_snapshot **ret);
 struct vfioctl_snapshot *vfioctl_snapshot_free(struct vfioctl_snapshot *snapshot);
 
 /** The GPUs, ordered by where they sit (host bridge, then the chain below it). Since 0.1. */

@@ -32,6 +32,7 @@ struct vfioctl_function {
         bool is_boot_vga;
         bool is_console; /* its framebuffer carries the VT console */
         bool is_stuck;
+        bool has_ids;
         bool has_gpu_detail;
         bool has_detail;
         bool has_acs;
@@ -73,6 +74,7 @@ struct vfioctl_gpu {
         char *name;
         bool has_short_name;
         bool on_board; /* a board's own display: conventional PCI, in no slot */
+        bool is_deep;  /* more was read than its place */
         char *identity;
         char *card;
         char *slot;
@@ -91,7 +93,7 @@ struct vfioctl_gpu {
 struct vfioctl_snapshot {
         unsigned int flags;
         bool has_iommu;
-        bool has_run;         /* something was recorded since the host booted */
+        bool has_run;                        /* something was recorded since the host booted */
         bool has_vfio_driver;                /* vfio-pci is loaded */
         struct vfioctl_function **functions; /* owned, ordered by address */
         size_t n_functions, allocated_functions;

@@ -117,6 +117,8 @@ int nodes_find(const struct vfioctl_ctx *ctx, const struct vfioctl_snapshot *sna
 
         for (size_t i = 0; r >= 0 && i < snapshot->n_gpus; i++) {
                 struct vfioctl_gpu *gpu = snapshot->gpus[i];
+                if (!gpu->is_deep)
+                        continue;
                 for (size_t k = 0; r >= 0 && k < gpu->n_functions; k++)
                         if (path_format(path, PATH_PCI_DEVICES "/%s", gpu->functions[k]->text))
                                 r = walk(ctx, path, NULL, "", NODE_DEPTH, gpu, &nodes);

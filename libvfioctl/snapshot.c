@@ -165,6 +165,22 @@ static bool same_slot(const struct vfioctl_address *a, const struct vfioctl_addr
         return a->domain == b->domain && a->bus == b->bus && a->device == b->device;
 }
 
+static size_t first_in_slot(const struct scan *scan, const struct vfioctl_address *address)
+{
+        size_t low = 0, high = scan->count;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                if (vfioctl_address_compare(&scan->items[middle].address, address) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        while (low > 0 && same_slot(&scan->items[low - 1].address, address))
+                low--;
+        return low;
+}
+
 static int gpu_add_function(struct vfioctl_gpu *gpu, struct vfioctl_function *function)
 {
         struct vfioctl_function **grown = reallocarray(gpu->functions, gpu->n_functions + 1, sizeof(*grown));
@@ -176,26 +192,18 @@ static int gpu_add_function(struct vfioctl_gpu *gpu, struct vfioctl_function *fu
         return 0;
 }
 
-static int load_functions(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan,
-                          size_t index, struct vfioctl_gpu *gpu)
+/* The companions of a GPU whose own function is there already. */
+static int load_companions(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot,
+                           const struct scan *scan, struct vfioctl_gpu *gpu, unsigned int parts)
 {
-        unsigned int parts = FUNCTION_GPU | (snapshot->flags & VFIOCTL_SNAPSHOT_DETAILS ? FUNCTION_DETAIL : 0);
-        const struct vfioctl_address *address = &scan->items[index].address;
+        const struct vfioctl_address *address = &gpu->functions[0]->address;
         struct vfioctl_function *function;
 
-        int r = snapshot_load_function(ctx, snapshot, address, parts, &function);
-        if (r < 0)
-                return r;
-        r = gpu_add_function(gpu, function);
-        if (r < 0)
-                return r;
-        size_t first = index;
-        while (first > 0 && same_slot(&scan->items[first - 1].address, address))
-                first--;
-        for (size_t i = first; i < scan->count && same_slot(&scan->items[i].address, address); i++) {
-                if (i == index)
+        for (size_t i = first_in_slot(scan, address);
+             i < scan->count && same_slot(&scan->items[i].address, address); i++) {
+                if (vfioctl_address_compare(&scan->items[i].address, address) == 0)
                         continue;
-                r = snapshot_load_function(ctx, snapshot, &scan->items[i].address, parts, &function);
+                int r = snapshot_load_function(ctx, snapshot, &scan->items[i].address, parts, &function);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0 || function->gpu || !is_companion(gpu->functions[0], function))
@@ -226,39 +234,57 @@ static int load_path(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot,
         return 0;
 }
 
-static int load_gpu(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan,
-                    size_t index, struct place *ret_place)
+/* A GPU with its own function and its place, which is all that its name needs. */
+static int add_gpu(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan_entry *entry,
+                   unsigned int parts, struct place *ret_place)
 {
         _cleanup_(gpu_freep) struct vfioctl_gpu *gpu = calloc(1, sizeof(*gpu));
         char address[VFIOCTL_ADDRESS_SIZE];
+        struct vfioctl_function *function;
         struct place place;
 
         if (!gpu)
                 return -ENOMEM;
-        int r = place_read(ctx, vfioctl_address_format(&scan->items[index].address, address), &place);
+        int r = place_read(ctx, vfioctl_address_format(&entry->address, address), &place);
         if (r < 0) {
                 ctx_log(ctx, VFIOCTL_LOG_WARNING, "%s: its place in sysfs makes no sense, it is left out",
                         address);
                 return r;
         }
-        r = load_functions(ctx, snapshot, scan, index, gpu);
-        if (r >= 0)
-                r = place_identity(&place, gpu->functions[0], &gpu->identity);
-        if (r >= 0 && gpu->functions[0]->group >= 0)
-                r = load_group(ctx, snapshot, gpu->functions[0]->group, &gpu->group);
-        if (r >= 0 && ((snapshot->flags & VFIOCTL_SNAPSHOT_PATHS) || group_is_shared(gpu)))
-                r = load_path(ctx, snapshot, &place, gpu);
+        r = snapshot_load_function(ctx, snapshot, &entry->address, parts, &function);
         if (r >= 0)
                 r = util_grow(&snapshot->gpus, &snapshot->allocated_gpus, snapshot->n_gpus + 1,
                               sizeof(*snapshot->gpus));
-        if (r < 0) {
-                for (size_t i = 0; i < gpu->n_functions; i++)
-                        gpu->functions[i]->gpu = NULL;
+        if (r >= 0)
+                r = gpu_add_function(gpu, function);
+        if (r < 0)
                 return r;
-        }
         snapshot->gpus[snapshot->n_gpus++] = util_steal(gpu);
         *ret_place = place;
         return 0;
+}
+
+/* Everything else of it. */
+static int deepen_gpu(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan,
+                      const struct place *place, struct vfioctl_gpu *gpu)
+{
+        unsigned int parts =
+                FUNCTION_GPU | (snapshot->flags & VFIOCTL_SNAPSHOT_DETAILS ? FUNCTION_DETAIL : 0);
+        struct vfioctl_function *function;
+
+        if (gpu->is_deep)
+                return 0;
+        gpu->is_deep = true;
+        int r = snapshot_load_function(ctx, snapshot, &gpu->functions[0]->address, parts, &function);
+        if (r >= 0)
+                r = load_companions(ctx, snapshot, scan, gpu, parts);
+        if (r >= 0)
+                r = place_identity(ctx, place, gpu->functions[0], &gpu->identity);
+        if (r >= 0 && gpu->functions[0]->group >= 0)
+                r = load_group(ctx, snapshot, gpu->functions[0]->group, &gpu->group);
+        if (r >= 0 && ((snapshot->flags & VFIOCTL_SNAPSHOT_PATHS) || group_is_shared(gpu)))
+                r = load_path(ctx, snapshot, place, gpu);
+        return r;
 }
 
 /* Insertion sort by place: GPUs are few, and both arrays move together. */
@@ -277,27 +303,98 @@ static void sort_gpus(struct vfioctl_snapshot *snapshot, struct place *places)
         }
 }
 
-static int load_gpus(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan)
+/*
+ * True when this display function goes with another one of its slot. Most slots have one alone; where there
+ * are two, both are looked at, so that the GPUs and their names are the same however little else is read.
+ */
+static int joins_other(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan,
+                       size_t index, bool *ret_joins, bool *ret_has_others)
 {
-        _cleanup_free_ struct place *places = NULL;
-        size_t allocated = 0;
-        int r = 0;
+        const struct vfioctl_address *address = &scan->items[index].address;
+        struct vfioctl_function *function, *other;
 
-        for (size_t i = 0; i < scan->count; i++) {
-                if (!scan->items[i].is_display)
+        *ret_joins = *ret_has_others = false;
+        for (size_t i = first_in_slot(scan, address);
+             i < scan->count && same_slot(&scan->items[i].address, address); i++) {
+                if (i == index || !scan->items[i].is_display)
                         continue;
-                const struct vfioctl_function *known = snapshot_function(snapshot, &scan->items[i].address);
-                if (known && known->gpu)
-                        continue;
-                r = util_grow(&places, &allocated, snapshot->n_gpus + 1, sizeof(*places));
+                *ret_has_others = true;
+                if (i > index)
+                        break;
+                int r = snapshot_load_function(ctx, snapshot, address, FUNCTION_GPU, &function);
+                if (r >= 0)
+                        r = snapshot_load_function(ctx, snapshot, &scan->items[i].address, FUNCTION_GPU,
+                                                   &other);
                 if (r < 0)
                         return r;
-                r = load_gpu(ctx, snapshot, scan, i, &places[snapshot->n_gpus]);
+                *ret_joins |= other->gpu && is_companion(other, function);
+        }
+        return 0;
+}
+
+static int add_gpus(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan,
+                    struct place **places)
+{
+        size_t allocated = 0;
+
+        for (size_t i = 0; i < scan->count; i++) {
+                bool joins, has_others;
+                if (!scan->items[i].is_display)
+                        continue;
+                int r = joins_other(ctx, snapshot, scan, i, &joins, &has_others);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0 || joins)
+                        continue;
+                r = util_grow(places, &allocated, snapshot->n_gpus + 1, sizeof(**places));
+                if (r < 0)
+                        return r;
+                r = add_gpu(ctx, snapshot, &scan->items[i], FUNCTION_KIND | (has_others ? FUNCTION_GPU : 0),
+                            &(*places)[snapshot->n_gpus]);
                 if (r == -ENOMEM)
                         return r;
         }
+        return 0;
+}
+
+/* By name, or by the address of any function of its slot. */
+static bool is_named(const struct vfioctl_gpu *gpu, const char *const *texts, size_t count)
+{
+        struct vfioctl_address address;
+
+        for (size_t i = 0; i < count; i++)
+                if (util_equal(gpu->name, texts[i]) || (vfioctl_address_parse(texts[i], &address) == 0 &&
+                                                        same_slot(&address, &gpu->functions[0]->address)))
+                        return true;
+        return false;
+}
+
+/* GPUs that share a group with one that was looked at are judged with it. */
+static bool shares_group(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu)
+{
+        for (size_t i = 0; i < snapshot->n_groups; i++)
+                if (snapshot->groups[i]->number == gpu->functions[0]->group)
+                        return true;
+        return false;
+}
+
+static int load_gpus(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan,
+                     const char *const *texts, size_t n_texts)
+{
+        _cleanup_free_ struct place *places = NULL;
+
+        int r = add_gpus(ctx, snapshot, scan, &places);
+        if (r < 0)
+                return r;
         sort_gpus(snapshot, places);
-        return topology_name(ctx, snapshot, places);
+        r = topology_name(ctx, snapshot, places);
+        for (size_t i = 0; r >= 0 && i < snapshot->n_gpus; i++)
+                if (!texts || is_named(snapshot->gpus[i], texts, n_texts))
+                        r = deepen_gpu(ctx, snapshot, scan, &places[i], snapshot->gpus[i]);
+        for (size_t i = 0; r >= 0 && i < snapshot->n_gpus; i++)
+                if (shares_group(snapshot, snapshot->gpus[i]))
+                        r = deepen_gpu(ctx, snapshot, scan, &places[i], snapshot->gpus[i]);
+        return r;
 }
 
 static int name_cards(struct vfioctl_snapshot *snapshot)
@@ -355,8 +452,9 @@ static int find_stuck(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot
         return r;
 }
 
-VFIOCTL_EXPORT int vfioctl_snapshot_take(struct vfioctl_ctx *ctx, unsigned int flags,
-                                         struct vfioctl_snapshot **ret)
+VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned int flags,
+                                             const char *const *gpus, size_t n_gpus,
+                                             struct vfioctl_snapshot **ret)
 {
         struct scan scan = {.count = 0};
 
@@ -371,7 +469,7 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take(struct vfioctl_ctx *ctx, unsigned int f
         int r = scan_bus(ctx, &scan);
         if (r < 0)
                 return r;
-        r = load_gpus(ctx, snapshot, &scan);
+        r = load_gpus(ctx, snapshot, &scan, gpus, n_gpus);
         free(scan.items);
         if (r >= 0)
                 r = find_stuck(ctx, snapshot);
@@ -387,4 +485,10 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take(struct vfioctl_ctx *ctx, unsigned int f
                 return r;
         *ret = util_steal(snapshot);
         return 0;
+}
+
+VFIOCTL_EXPORT int vfioctl_snapshot_take(struct vfioctl_ctx *ctx, unsigned int flags,
+                                         struct vfioctl_snapshot **ret)
+{
+        return vfioctl_snapshot_take_for(ctx, flags, NULL, 0, ret);
 }

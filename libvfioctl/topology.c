@@ -17,16 +17,16 @@ static bool parse_root_bus(const char *name, size_t length, uint32_t *ret_domain
         return true;
 }
 
-static void read_firmware(const struct vfioctl_ctx *ctx, const char *root, size_t length, char *ret,
-                          size_t size)
+/* "path/uid" of the host bridge in ACPI, or "". */
+static void read_firmware(const struct vfioctl_ctx *ctx, const char *root, char *ret, size_t size)
 {
         char path[PATH_MAX], name[96], uid[24] = "";
 
         ret[0] = '\0';
-        if (!path_format(path, "%.*s/firmware_node/path", (int)length, root) ||
+        if (!path_format(path, "%s/firmware_node/path", root) ||
             host_read(ctx, path, name, sizeof(name)) <= 0)
                 return;
-        if (path_format(path, "%.*s/firmware_node/uid", (int)length, root) &&
+        if (path_format(path, "%s/firmware_node/uid", root) &&
             host_read(ctx, path, uid, sizeof(uid)) < 0)
                 uid[0] = '\0';
         util_trim(name);
@@ -62,8 +62,11 @@ int place_read(const struct vfioctl_ctx *ctx, const char *address, struct place 
                 size_t n = strcspn(at, "/");
                 char part[VFIOCTL_ADDRESS_SIZE];
                 if (parse_root_bus(at, n, &place.domain, &place.root_bus)) {
-                        read_firmware(ctx, full, (size_t)(at - full) + n, place.firmware,
-                                      sizeof(place.firmware));
+                        size_t size = (size_t) (at - full) + n;
+                        if (size >= sizeof(place.root))
+                                return -ENAMETOOLONG;
+                        memcpy(place.root, full, size);
+                        place.root[size] = '\0';
                         place.length = 0;
                         found = true;
                 } else if (found && n < sizeof(part)) {
@@ -97,20 +100,22 @@ int place_compare(const struct place *a, const struct place *b)
         return a->length < b->length ? -1 : a->length > b->length;
 }
 
-int place_identity(const struct place *place, const struct vfioctl_function *function, char **ret)
+int place_identity(const struct vfioctl_ctx *ctx, const struct place *place,
+                   const struct vfioctl_function *function, char **ret)
 {
-        char chain[CHAIN_MAX * 5 + 1] = "", bus[16], serial[24] = "";
+        char chain[CHAIN_MAX * 5 + 1] = "", bus[16], serial[24] = "", firmware[128];
         size_t at = 0;
 
         for (size_t i = 0; i < place->length; i++)
                 at += (size_t)snprintf(chain + at, sizeof(chain) - at, "%s%02x.%x", i ? "/" : "",
                                        place->chain[i].device, place->chain[i].function);
+        read_firmware(ctx, place->root, firmware, sizeof(firmware));
         (void)snprintf(bus, sizeof(bus), "bus%02x", place->root_bus);
         if (function->serial)
                 (void)snprintf(serial, sizeof(serial), " %016llx", (unsigned long long)function->serial);
-        return util_format(ret, "%04x %s %s %04x:%04x:%04x:%04x%s", place->domain,
-                           *place->firmware ? place->firmware : bus, chain, function->vendor,
-                           function->device, function->subsystem_vendor, function->subsystem_device, serial);
+        return util_format(ret, "%04x %s %s %04x:%04x:%04x:%04x%s", place->domain, *firmware ? firmware : bus,
+                           chain, function->vendor, function->device, function->subsystem_vendor,
+                           function->subsystem_device, serial);
 }
 
 /* ---- cards and names ---- */

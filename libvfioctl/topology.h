@@ -12,7 +12,7 @@
 struct place {
         uint32_t domain; /* of the root bus */
         uint8_t root_bus;
-        char firmware[128];                      /* "path/uid" of the host bridge in ACPI, or "" */
+        char root[256];                          /* the root bus in sysfs */
         struct vfioctl_address chain[CHAIN_MAX]; /* the last one is the function itself */
         size_t length;
 };
@@ -24,7 +24,8 @@ int place_read(const struct vfioctl_ctx *ctx, const char *address, struct place 
 int place_compare(const struct place *a, const struct place *b);
 
 /* The identity of docs/ARCHITECTURE.md: the same after bus numbers moved. */
-int place_identity(const struct place *place, const struct vfioctl_function *function, char **ret);
+int place_identity(const struct vfioctl_ctx *ctx, const struct place *place,
+                   const struct vfioctl_function *function, char **ret);
 
 /*
  * Finds cards and gives short names. `places` belong to snapshot->gpus of the same index, in their order.

@@ -91,7 +91,7 @@ int assignment_open(struct cli *cli, struct assignment *assignment)
         if (code != 0)
                 return code;
         code = take_snapshot(cli, VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS,
-                             &assignment->snapshot);
+                             false, &assignment->snapshot);
         if (code != 0)
                 return code;
         r = vfioctl_intent_new(&assignment->intent);

@@ -99,8 +99,11 @@ int complain_errno(int r, const char *what);
 /* Makes text from outside safe for a terminal: control characters become '?', long text is cut. */
 const char *printable(const char *text, char *buffer, size_t size);
 
-/* Takes a snapshot; on failure complains and returns an exit code, else 0. */
-int take_snapshot(struct cli *cli, unsigned int flags, struct vfioctl_snapshot **ret);
+/*
+ * Takes a snapshot, of the GPUs alone that the arguments name when `named_only`. On failure complains and
+ * returns an exit code, else 0.
+ */
+int take_snapshot(struct cli *cli, unsigned int flags, bool named_only, struct vfioctl_snapshot **ret);
 
 /* Finds the GPU that `text` names; complains and returns an exit code when there is none. */
 int find_gpu(const struct vfioctl_snapshot *snapshot, const char *text, const struct vfioctl_gpu **ret);

@@ -44,9 +44,11 @@ const char *printable(const char *text, char *buffer, size_t size)
         return buffer;
 }
 
-int take_snapshot(struct cli *cli, unsigned int flags, struct vfioctl_snapshot **ret)
+int take_snapshot(struct cli *cli, unsigned int flags, bool named_only, struct vfioctl_snapshot **ret)
 {
-        int r = vfioctl_snapshot_take(cli->ctx, flags, ret);
+        int r = named_only ? vfioctl_snapshot_take_for(cli->ctx, flags, (const char *const *)cli->arguments,
+                                                       cli->n_arguments, ret)
+                           : vfioctl_snapshot_take(cli->ctx, flags, ret);
 
         if (r >= 0)
                 return 0;

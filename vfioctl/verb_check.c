@@ -54,7 +54,7 @@ int verb_check(struct cli *cli)
 
         if (vfioctl_findings_new(&findings) < 0)
                 return complain_errno(-ENOMEM, "cannot check");
-        int code = take_snapshot(cli, VFIOCTL_SNAPSHOT_ALL, &snapshot);
+        int code = take_snapshot(cli, VFIOCTL_SNAPSHOT_ALL, false, &snapshot);
         if (code == 0)
                 code = virt_report(cli, &vms);
         if (code == 0)

@@ -256,7 +256,7 @@ int verb_list(struct cli *cli)
 
         int code = select_columns(cli->options.columns, &selection);
         if (code == 0)
-                code = take_snapshot(cli, VFIOCTL_SNAPSHOT_ALL & ~VFIOCTL_SNAPSHOT_PATHS, &snapshot);
+                code = take_snapshot(cli, VFIOCTL_SNAPSHOT_ALL & ~VFIOCTL_SNAPSHOT_PATHS, false, &snapshot);
         if (code == 0)
                 code = virt_report(cli, &vms);
         if (code != 0)
