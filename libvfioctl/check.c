@@ -88,12 +88,16 @@ static void append_members(char text[TEXT_SIZE], const struct vfioctl_gpu *gpu)
                 append(text, " and %zu bridge%s", bridges, bridges == 1 ? "" : "s");
 }
 
+#define FIX_OTHER_SLOT "move the card to a slot that has an IOMMU group of its own"
+
 static int blocker_fix(const struct vfioctl_function *blocker, const struct vfioctl_gpu *gpu, bool all_gpus,
-                       char **ret)
+                       bool host_needs, char **ret)
 {
         char names[TEXT_SIZE] = "";
         size_t count = 0;
 
+        if (host_needs)
+                return util_copy(FIX_OTHER_SLOT, ret);
         if (!all_gpus)
                 return util_format(ret, "echo %s > " PATH_PCI_DRIVERS "/%s/unbind", blocker->text,
                                    blocker->driver);
@@ -113,23 +117,22 @@ static int check_group(const struct vfioctl_snapshot *snapshot, const struct vfi
         const struct vfioctl_function *blocker = NULL;
         _cleanup_free_ char *fix = NULL;
         char members[TEXT_SIZE] = "", ports[TEXT_SIZE] = "";
-        bool all_gpus = true;
+        bool all_gpus = true, host_needs = false;
 
         for (size_t i = 0; i < gpu->group->n_members; i++) {
                 const struct vfioctl_function *member = gpu->group->members[i];
                 if (member_is_harmless(member) || goes_along(member, gpu, intent))
                         continue;
                 if (member->host_use) {
-                        int r = finding_addf(
-                                findings,
-                                (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
-                                                         .code = "host-needs",
-                                                         .gpu = gpu->functions[0]->text,
-                                                         .culprit = member->text,
-                                                         .fix = "move the card to a slot that has an "
-                                                                "IOMMU group of its own"},
-                                "%s in IOMMU group %d %s, so the group stays with the host", member->text,
-                                gpu->group->number, member->host_use);
+                        host_needs = true;
+                        int r = finding_addf(findings,
+                                             (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                                      .code = "host-needs",
+                                                                      .gpu = gpu->functions[0]->text,
+                                                                      .culprit = member->text,
+                                                                      .fix = FIX_OTHER_SLOT},
+                                             "%s in IOMMU group %d %s, so the group stays with the host",
+                                             member->text, gpu->group->number, member->host_use);
                         if (r < 0)
                                 return r;
                 }
@@ -141,7 +144,7 @@ static int check_group(const struct vfioctl_snapshot *snapshot, const struct vfi
         }
         if (!blocker)
                 return 0;
-        int r = blocker_fix(blocker, gpu, all_gpus, &fix);
+        int r = blocker_fix(blocker, gpu, all_gpus, host_needs, &fix);
         if (r < 0)
                 return r;
         append_members(members, gpu);
