@@ -115,21 +115,24 @@ static bool on_node(const struct unit *unit, int node)
         return true;
 }
 
-/* GPUs of another VM of this call may share no group with it: vfio opens a group for one VM. */
-static bool group_is_clear(const struct choice *choice, const struct unit *unit, const char *vm)
+/*
+ * The other VM that has a GPU of this group, or gets one in this call: vfio opens a group for one VM. NULL:
+ * none.
+ */
+static const char *group_owner(const struct choice *choice, const struct vfioctl_group *group, const char *vm)
 {
-        for (size_t i = 0; i < choice->snapshot->n_gpus; i++) {
+        for (size_t i = 0; group && i < choice->snapshot->n_gpus; i++) {
                 const struct vfioctl_gpu *gpu = choice->snapshot->gpus[i];
-                if (!gpu->group || gpu->group != unit->gpus[0]->group)
+                if (gpu->group != group)
                         continue;
                 if (choice->taken_by[i] && !util_equal(choice->taken_by[i], vm))
-                        return false;
+                        return choice->taken_by[i];
                 for (size_t k = 0; choice->vms && k < vfioctl_vms_count(choice->vms); k++)
                         if (vfioctl_vms_has_gpu(choice->vms, k, gpu) &&
                             !util_equal(vfioctl_vms_name(choice->vms, k), vm))
-                                return false;
+                                return vfioctl_vms_name(choice->vms, k);
         }
-        return true;
+        return NULL;
 }
 
 static struct unit *pick_unit(const struct choice *choice, const struct vfioctl_request *request, size_t room)
@@ -140,7 +143,7 @@ static struct unit *pick_unit(const struct choice *choice, const struct vfioctl_
         for (size_t i = 0; i < choice->n_units; i++) {
                 struct unit *unit = &choice->units[i];
                 if (unit->taken || unit->count > room || !on_node(unit, request->numa_node) ||
-                    !group_is_clear(choice, unit, request->vm))
+                    group_owner(choice, unit->gpus[0]->group, request->vm))
                         continue;
                 size_t used = used_on_card(choice, unit);
                 bool better =
@@ -182,6 +185,7 @@ static int explain(const struct choice *choice, const struct vfioctl_request *re
                                                   .gpu = gpu->functions[0]->text};
                 _cleanup_findings_ struct vfioctl_findings *own = NULL;
                 _cleanup_free_ char *fix = NULL;
+                const char *owner = group_owner(choice, gpu->group, request->vm);
                 int node = vfioctl_gpu_numa_node(gpu);
 
                 int r = vfioctl_findings_new(&own);
@@ -200,6 +204,12 @@ static int explain(const struct choice *choice, const struct vfioctl_request *re
                         finding.culprit = choice->taken_by[i];
                         r = finding_addf(findings, finding, "it would go to %s in the same call",
                                          choice->taken_by[i]);
+                } else if (owner) {
+                        finding.code = "group-shared";
+                        finding.culprit = owner;
+                        r = finding_addf(findings, finding,
+                                         "IOMMU group %d goes to one VM as a whole, and %s has a part of it",
+                                         gpu->group->number, owner);
                 } else if (request->numa_node >= 0 && node >= 0 && node != request->numa_node) {
                         r = util_format(&fix, "vfioctl assign %s --gpu %s", request->vm, gpu->name);
                         finding.code = "other-node";
