@@ -280,6 +280,10 @@ static int scan_maps(struct scan *scan, int pid)
                 unsigned long long start, end, inode;
                 char permissions[8];
                 int name = 0;
+                /* Nearly all of them are private: told by one character, before the line is taken apart. */
+                const char *space = strchr(line, ' ');
+                if (!space || strnlen(space, 5) < 5 || space[4] != 's')
+                        continue;
                 if (sscanf(line, "%llx-%llx %7s %*s %*s %llu %n", &start, &end, permissions, &inode, &name) <
                             4 ||
                     inode == 0 || permissions[3] != 's')
