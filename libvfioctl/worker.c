@@ -17,6 +17,7 @@
 struct worker {
         pid_t pid; /* 0: none runs */
         int socket;
+        size_t unanswered; /* requests that no reply was read to */
         pid_t abandoned;
 };
 
@@ -134,6 +135,8 @@ static int worker_start(struct vfioctl_ctx *ctx)
                 /* A session of its own: Ctrl-C ends the caller, which rolls back, and never the worker
                  * halfway. */
                 (void)setsid();
+                if (chdir("/") < 0)
+                        _exit(1);
                 (void)prctl(PR_SET_NAME, "vfioctl-worker");
                 if (leave_everything(ctx, &sockets[1]) < 0)
                         _exit(1);
@@ -159,13 +162,21 @@ static void worker_stop(struct worker *worker, bool stuck)
                 while (waitpid(worker->pid, NULL, 0) < 0 && errno == EINTR)
                         ;
         worker->pid = 0;
+        worker->unanswered = 0;
+}
+
+/* A call that ended early left replies in the socket: the next one would take them for its own. */
+static void drop_unanswered(struct vfioctl_ctx *ctx)
+{
+        if (ctx->worker && ctx->worker->unanswered > 0)
+                worker_stop(ctx->worker, true);
 }
 
 struct worker *worker_free(struct worker *worker)
 {
         if (!worker)
                 return NULL;
-        worker_stop(worker, false);
+        worker_stop(worker, worker->unanswered > 0);
         free(worker);
         return NULL;
 }
@@ -195,6 +206,7 @@ static int send_request(struct vfioctl_ctx *ctx, enum operation operation, const
                 worker_stop(ctx->worker, false);
                 return r;
         }
+        ctx->worker->unanswered++;
         return 0;
 }
 
@@ -203,6 +215,8 @@ static int receive_reply(struct vfioctl_ctx *ctx, struct reply *reply, unsigned 
         struct worker *worker = ctx->worker;
         uint64_t end = now_ms() + deadline;
 
+        if (worker->pid <= 0)
+                return -EIO;
         for (;;) {
                 uint64_t now = now_ms();
                 struct pollfd wait = {.fd = worker->socket, .events = POLLIN};
@@ -222,13 +236,16 @@ static int receive_reply(struct vfioctl_ctx *ctx, struct reply *reply, unsigned 
                 worker_stop(worker, false);
                 return -EIO;
         }
+        worker->unanswered--;
         reply->value[sizeof(reply->value) - 1] = '\0';
-        return reply->result;
+        /* A driver may well answer with that error; ours means that there was no answer. */
+        return reply->result == -ETIMEDOUT ? -EIO : reply->result;
 }
 
 static int ask(struct vfioctl_ctx *ctx, enum operation operation, const char *path, const char *value,
                struct reply *reply, unsigned int deadline)
 {
+        drop_unanswered(ctx);
         int r = send_request(ctx, operation, path, value);
         return r < 0 ? r : receive_reply(ctx, reply, deadline);
 }
@@ -251,6 +268,7 @@ int worker_read_many(struct vfioctl_ctx *ctx, size_t count, worker_path_fn path,
         struct reply reply;
         size_t sent = 0;
 
+        drop_unanswered(ctx);
         for (size_t done = 0; done < count; done++) {
                 int r = 0;
                 while (r >= 0 && sent < count && sent < done + WINDOW) {

@@ -15,7 +15,8 @@ struct worker *worker_free(struct worker *worker);
 
 /*
  * Each takes at most `deadline` ms, and starts the context's worker when there is none. -ETIMEDOUT: the
- * worker was left behind in the kernel; worker_abandoned_pid() tells which one it was.
+ * worker was left behind in the kernel (that error from the kernel itself is -EIO); worker_abandoned_pid()
+ * tells which one it was.
  */
 int worker_read(struct vfioctl_ctx *ctx, const char *path, char *buffer, size_t size, unsigned int deadline);
 

@@ -261,6 +261,8 @@ int verb_list(struct cli *cli)
                 code = virt_report(cli, &vms);
         if (code != 0)
                 return code;
+        if (vfioctl_snapshot_gpu_count(snapshot) == 0 && !cli->options.quiet)
+                complain("this host has no GPU");
         struct row row = {
                 .snapshot = snapshot, .vms = vms, .vms_known = vms || !vfioctl_ctx_is_live(cli->ctx)};
         return cli->options.json ? print_json(&row) : print_table(cli, &selection, &row);

@@ -10,7 +10,7 @@ static bool is_wanted(const struct assignment *assignment, const struct vfioctl_
         const struct vfioctl_gpu *gpu = vfioctl_snapshot_gpu_at(assignment->snapshot, address);
 
         if (n_wanted == 0)
-                return gpu != NULL;
+                return gpu != NULL || is_ours;
         for (size_t i = 0; i < n_wanted; i++)
                 if (gpus[i] ? gpus[i] == gpu : vfioctl_address_compare(&gone[i], address) == 0)
                         return true;
@@ -43,7 +43,8 @@ static int edit(struct assignment *assignment, struct target *target, const stru
                 return complain_errno(-ENOMEM, "nothing was changed");
         for (size_t i = 0; i < count; i++) {
                 const struct vfioctl_address *address = assignment->calls.hostdev(target->domain, i);
-                if (is_wanted(assignment, address, gpus, gone, assignment->cli->options.n_gpus))
+                if (is_wanted(assignment, address, assignment->calls.hostdev_is_ours(target->domain, i), gpus,
+                              gone, assignment->cli->options.n_gpus))
                         addresses[n++] = *address;
         }
         target->n_had = n;

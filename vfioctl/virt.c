@@ -36,6 +36,7 @@ int virt_load(struct virt_calls *ret)
             !resolve(calls.library, "vfioctl_domain_numa_node", &calls.domain_numa_node) ||
             !resolve(calls.library, "vfioctl_domain_hostdev_count", &calls.hostdev_count) ||
             !resolve(calls.library, "vfioctl_domain_hostdev", &calls.hostdev) ||
+            !resolve(calls.library, "vfioctl_domain_hostdev_is_ours", &calls.hostdev_is_ours) ||
             !resolve(calls.library, "vfioctl_domain_add_gpu", &calls.add_gpu) ||
             !resolve(calls.library, "vfioctl_domain_remove_gpu", &calls.remove_gpu))
                 return -ENOSYS;

@@ -24,6 +24,7 @@ struct virt_calls {
         __typeof__(vfioctl_domain_numa_node) *domain_numa_node;
         __typeof__(vfioctl_domain_hostdev_count) *hostdev_count;
         __typeof__(vfioctl_domain_hostdev) *hostdev;
+        __typeof__(vfioctl_domain_hostdev_is_ours) *hostdev_is_ours;
         __typeof__(vfioctl_domain_add_gpu) *add_gpu;
         __typeof__(vfioctl_domain_remove_gpu) *remove_gpu;
 };

@@ -43,6 +43,18 @@ static bool among(const struct vfioctl_address *address, const struct vfioctl_ad
         return false;
 }
 
+VFIOCTL_EXPORT bool vfioctl_domain_hostdev_is_ours(const struct vfioctl_domain *domain, size_t index)
+{
+        const struct vfioctl_address *host = vfioctl_domain_hostdev(domain, index);
+        struct vfioctl_address functions[GPU_MAX];
+
+        for (const xmlNode *gpu = xml_child(domain_gpus(domain), "gpu", NAMESPACE); host && gpu;
+             gpu = xml_next(gpu, "gpu", NAMESPACE))
+                if (among(host, functions, read_functions(gpu, functions)))
+                        return true;
+        return false;
+}
+
 /* Removes what is recorded of these functions, unless the definition still passes one of that GPU through. */
 static int forget_gpus(const struct vfioctl_domain *domain, const struct vfioctl_address *list, size_t n)
 {

@@ -54,6 +54,9 @@ const struct vfioctl_address *vfioctl_domain_hostdev(const struct vfioctl_domain
 /** Guest address of hostdev `index`, or NULL when the definition leaves it to libvirt. Since 0.1. */
 const struct vfioctl_address *vfioctl_domain_hostdev_guest(const struct vfioctl_domain *domain, size_t index);
 
+/** True when our metadata says that we added hostdev `index`. Since 0.1. */
+bool vfioctl_domain_hostdev_is_ours(const struct vfioctl_domain *domain, size_t index);
+
 /** A GPU to add to a definition. Since 0.1. */
 struct vfioctl_domain_gpu {
         const char *name;                        /**< short name, for a person who reads the XML */
