@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "assignment.h"
 
-/* The GPU that --gpu means: one of this host, or the address of one that is gone but still in a definition.
+/*
+ * What --gpu means: a GPU of this host, or the address of one that is gone but still in a definition. Without
+ * it, every GPU, and what our own metadata tells of: a GPU that has moved or gone since.
  */
 static bool is_wanted(const struct assignment *assignment, const struct vfioctl_address *address,
-                      const struct vfioctl_gpu *const *gpus, const struct vfioctl_address *gone,
+                      bool is_ours, const struct vfioctl_gpu *const *gpus, const struct vfioctl_address *gone,
                       size_t n_wanted)
 {
         const struct vfioctl_gpu *gpu = vfioctl_snapshot_gpu_at(assignment->snapshot, address);
