@@ -7,6 +7,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#define RECHECK 50
+
 /* Locks are flock()ed files that stay: removing one would let two processes hold "the" lock. */
 struct vfioctl_lock {
         size_t count;
@@ -17,16 +19,23 @@ VFIOCTL_EXPORT struct vfioctl_lock *vfioctl_lock_free(struct vfioctl_lock *lock)
 {
         if (!lock)
                 return NULL;
-        while (lock->count > 0)
-                host_close(lock->fds[--lock->count]);
+        while (lock->count > 0) {
+                int fd = lock->fds[--lock->count];
+                /* First, for closing tells those who wait before the kernel lets go of the lock: __fput(). */
+                (void)flock(fd, LOCK_UN);
+                host_close(fd);
+        }
         free(lock);
         return NULL;
 }
 
+/* How long the death of a holder may go unnoticed: it is told of, too, but before the lock is free. */
+#define LOCK_RETRY_MS 100
+
 /*
  * 0 when it was free, 1 when it had to be waited for.
  *
- * A holder lets go by closing the file, which inotify tells (IN_CLOSE_WRITE: the file is opened for
+ * A holder lets go and then closes the file, which inotify tells (IN_CLOSE_WRITE: the file is opened for
  * writing); so a bounded wait needs neither a signal handler nor sleeping.
  */
 static int lock_wait(int fd, uint64_t end)
@@ -52,7 +61,7 @@ static int lock_wait(int fd, uint64_t end)
                 if (now >= end)
                         return -EBUSY;
                 struct pollfd wait = {.fd = watch, .events = POLLIN};
-                int n = poll(&wait, 1, (int)(end - now));
+                int n = poll(&wait, 1, end - now < LOCK_RETRY_MS ? (int)(end - now) : LOCK_RETRY_MS);
                 if (n < 0 && errno != EINTR)
                         return -errno;
                 if (n > 0 && read(watch, events, sizeof(events)) < 0 && errno != EAGAIN)
@@ -76,13 +85,13 @@ static int lock_open(const struct vfioctl_ctx *ctx, const char *name)
         return host_create(ctx, path);
 }
 
-static int lock_take(const struct vfioctl_ctx *ctx, const char *name, struct vfioctl_lock *lock)
+static int lock_take(const struct vfioctl_ctx *ctx, const char *name, uint64_t end, struct vfioctl_lock *lock)
 {
         int fd = lock_open(ctx, name);
         if (fd < 0)
                 return fd;
         lock->fds[lock->count++] = fd;
-        return lock_wait(fd, now_ms() + ctx->lock_deadline);
+        return lock_wait(fd, end);
 }
 
 static int lock_new(size_t room, struct vfioctl_lock **ret)
@@ -102,7 +111,7 @@ VFIOCTL_EXPORT int vfioctl_lock_admin(struct vfioctl_ctx *ctx, struct vfioctl_lo
         int r = lock_new(1, &lock);
         if (r < 0)
                 return r;
-        r = lock_take(ctx, "admin", lock);
+        r = lock_take(ctx, "admin", now_ms() + ctx->lock_deadline, lock);
         if (r < 0)
                 return r;
         *ret = util_steal(lock);
@@ -112,6 +121,7 @@ VFIOCTL_EXPORT int vfioctl_lock_admin(struct vfioctl_ctx *ctx, struct vfioctl_lo
 int lock_gpus(const struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, struct vfioctl_lock **ret)
 {
         _cleanup_lock_ struct vfioctl_lock *lock = NULL;
+        uint64_t end = now_ms() + ctx->lock_deadline;
         int waited = 0;
 
         int r = lock_new(plan->n_gpus, &lock);
@@ -119,7 +129,7 @@ int lock_gpus(const struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, st
                 return r;
         /* The plan keeps its GPUs in the order of their addresses, so no two callers wait for each other. */
         for (size_t i = 0; i < plan->n_gpus; i++) {
-                r = lock_take(ctx, plan->gpus[i], lock);
+                r = lock_take(ctx, plan->gpus[i], end, lock);
                 if (r < 0)
                         return r;
                 waited |= r;
