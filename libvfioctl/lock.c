@@ -7,8 +7,6 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#define RECHECK 50
-
 /* Locks are flock()ed files that stay: removing one would let two processes hold "the" lock. */
 struct vfioctl_lock {
         size_t count;
