@@ -18,6 +18,21 @@ struct apply {
         struct vfioctl_lock *lock; /* of the GPUs; NULL while libvirt is talked to */
 };
 
+/* Without memory for a finding the outcome has to tell: no reason to leave a roll-back half done. */
+static void tell(struct apply *apply, struct vfioctl_finding finding, const char *format, ...) _printf_(3, 4);
+
+static void tell(struct apply *apply, struct vfioctl_finding finding, const char *format, ...)
+{
+        char text[1024];
+        va_list arguments;
+
+        va_start(arguments, format);
+        (void)vsnprintf(text, sizeof(text), format, arguments);
+        va_end(arguments);
+        finding.text = text;
+        (void)vfioctl_findings_add(apply->findings, &finding);
+}
+
 static const char *reason(int r)
 {
         switch (-r) {
@@ -59,6 +74,35 @@ static int check_expected(struct apply *apply, const struct vfioctl_step *step)
         return 0;
 }
 
+/*
+ * Another vfioctl may have come and gone between the snapshot and our lock, without a wait that would tell. A
+ * plan made before or in the middle of that must not begin: -EAGAIN.
+ */
+static int check_unchanged(struct apply *apply)
+{
+        const struct vfioctl_plan *plan = apply->plan;
+
+        for (size_t i = 0; i < plan->n_seen; i++) {
+                _cleanup_free_ char *driver = NULL;
+                int r = wait_read_driver(apply->ctx, plan->seen[i].function, &driver);
+                if (r == -ENOMEM)
+                        return r;
+                if (r >= 0 && !util_equal(driver, plan->seen[i].driver))
+                        return -EAGAIN;
+        }
+        for (size_t i = 0; i < plan->n_steps; i++) {
+                _cleanup_free_ char *override = NULL;
+                if (!plan->steps[i]->has_expected)
+                        continue;
+                int r = wait_read_override(apply->ctx, plan->steps[i]->function, &override);
+                if (r == -ENOMEM)
+                        return r;
+                if (r >= 0 && !util_equal(override, plan->steps[i]->expected))
+                        return -EAGAIN;
+        }
+        return 0;
+}
+
 static int do_write(struct apply *apply, const struct vfioctl_step *step, const struct write *write)
 {
         int r = worker_write(apply->ctx, write->attribute, write->value, apply->ctx->step_deadline);
@@ -86,16 +130,13 @@ static int do_define(struct apply *apply, const struct vfioctl_step *step, bool 
         if (!apply->ops || !apply->ops->define)
                 return -ENOSYS;
         int r = apply->ops->define(apply->ops->userdata, step->vm, undo, &error);
-        if (r < 0 && error) {
-                int s = finding_addf(apply->findings,
-                                     (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
-                                                              .code = "step-failed",
-                                                              .culprit = step->vm},
-                                     "%s", error);
-                if (s < 0)
-                        return s;
-        }
-        return r;
+        if (r < 0 && error)
+                tell(apply,
+                     (struct vfioctl_finding){
+                             .severity = VFIOCTL_REFUSAL, .code = "step-failed", .culprit = step->vm},
+                     "%s", error);
+        /* Of a definition nothing hangs in the kernel. */
+        return r == -ETIMEDOUT ? -EIO : r;
 }
 
 static int do_step(struct apply *apply, const struct vfioctl_step *step, bool *ret_touched)
@@ -128,7 +169,7 @@ static int do_step(struct apply *apply, const struct vfioctl_step *step, bool *r
 
 /* ---- when it goes wrong ---- */
 
-static int note_stuck(struct apply *apply, const struct vfioctl_step *step)
+static void note_stuck(struct apply *apply, const struct vfioctl_step *step)
 {
         apply->outcome = VFIOCTL_STUCK;
         if (*step->function) {
@@ -138,14 +179,13 @@ static int note_stuck(struct apply *apply, const struct vfioctl_step *step)
                         ctx_log(apply->ctx, VFIOCTL_LOG_WARNING, "%s: cannot note that it is stuck: %s",
                                 step->function, strerror(-r));
         }
-        return finding_addf(
-                apply->findings,
-                (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
-                                         .code = "stuck",
-                                         .gpu = step->gpu,
-                                         .culprit = *step->function ? step->function : step->module,
-                                         .fix = "end what has the GPU open (dmesg tells), or reboot"},
-                "the kernel has not come back from: %s", step->text);
+        tell(apply,
+             (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                      .code = "stuck",
+                                      .gpu = step->gpu,
+                                      .culprit = *step->function ? step->function : step->module,
+                                      .fix = "end what has the GPU open (dmesg tells), or reboot"},
+             "the kernel has not come back from: %s", step->text);
 }
 
 static int undo_write(struct apply *apply, const struct vfioctl_step *step, const struct write *write)
@@ -188,70 +228,63 @@ static int undo_step(struct apply *apply, const struct vfioctl_step *step)
         return 0;
 }
 
-static int note_left(struct apply *apply, const struct vfioctl_step *step, const char *why)
+static void note_left(struct apply *apply, const struct vfioctl_step *step, const char *why)
 {
-        _cleanup_free_ char *fix = NULL;
+        char fix[64];
 
-        int r = step->gpu ? util_format(&fix, "vfioctl to-host %s", step->gpu) : 0;
-        if (r < 0)
-                return r;
-        return finding_addf(apply->findings,
-                            (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
-                                                     .code = "not-rolled-back",
-                                                     .gpu = step->gpu,
-                                                     .culprit = *step->function ? step->function : step->vm,
-                                                     .fix = fix},
-                            "%s: %s", why, step->text);
+        (void)snprintf(fix, sizeof(fix), "vfioctl to-host %s", step->gpu ? step->gpu : "");
+        tell(apply,
+             (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                      .code = "not-rolled-back",
+                                      .gpu = step->gpu,
+                                      .culprit = *step->function ? step->function : step->vm,
+                                      .fix = step->gpu ? fix : NULL},
+             "%s: %s", why, step->text);
 }
 
 /* Once one of them hangs nothing more is tried, but all that was done by then is told. */
-static int give_up(struct apply *apply, size_t index, size_t done)
+static void give_up(struct apply *apply, size_t index, size_t done)
 {
-        int r = note_stuck(apply, apply->plan->steps[index]);
-
-        for (size_t i = done; r >= 0 && i-- > 0;) {
+        note_stuck(apply, apply->plan->steps[index]);
+        for (size_t i = done; i-- > 0;) {
                 const struct vfioctl_step *step = apply->plan->steps[i];
                 if (step->kind == STEP_DEFINE || step->n_undo > 0)
-                        r = note_left(apply, step, "was done before that, and is left so");
+                        note_left(apply, step, "was done before that, and is left so");
         }
-        return r;
 }
 
-static int roll_back(struct apply *apply, size_t end)
+static void roll_back(struct apply *apply, size_t end)
 {
         for (size_t i = end; i-- > 0;) {
                 const struct vfioctl_step *step = apply->plan->steps[i];
                 int r = undo_step(apply, step);
-                if (r == -ENOMEM)
-                        return r;
-                if (r == -ETIMEDOUT)
-                        return give_up(apply, i, i);
+                if (r == -ETIMEDOUT) {
+                        give_up(apply, i, i);
+                        return;
+                }
                 if (r < 0) {
                         apply->outcome = VFIOCTL_NOT_ROLLED_BACK;
-                        r = note_left(apply, step, "could not be undone");
-                        if (r < 0)
-                                return r;
+                        note_left(apply, step, "could not be undone");
                 }
         }
-        return 0;
 }
 
-static int fail(struct apply *apply, size_t index, int error, bool touched)
+static void fail(struct apply *apply, size_t index, int error, bool touched)
 {
         const struct vfioctl_step *step = apply->plan->steps[index];
 
-        if (error == -ETIMEDOUT)
-                return give_up(apply, index, index);
+        if (error == -ETIMEDOUT) {
+                give_up(apply, index, index);
+                return;
+        }
         apply->outcome = VFIOCTL_ROLLED_BACK;
-        int r = finding_addf(apply->findings,
-                             (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
-                                                      .code = "step-failed",
-                                                      .gpu = step->gpu,
-                                                      .culprit = *step->function ? step->function : step->vm},
-                             "failed to %s: %s", step->text, reason(error));
-        if (r < 0)
-                return r;
-        return roll_back(apply, touched ? index + 1 : index);
+        tell(apply,
+             (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                      .code = "step-failed",
+                                      .gpu = step->gpu,
+                                      .culprit = *step->function ? step->function : step->vm},
+             "failed to %s: %s", step->text, reason(error));
+        roll_back(apply, touched ? index + 1 : index);
 }
 
 /* ---- the whole ---- */
@@ -272,7 +305,7 @@ static void tidy_up(struct apply *apply)
                 ctx_log(apply->ctx, VFIOCTL_LOG_DEBUG, "cannot note the board's slots: %s", strerror(-r));
 }
 
-static int run(struct apply *apply)
+static void run(struct apply *apply)
 {
         const struct vfioctl_plan *plan = apply->plan;
 
@@ -281,13 +314,14 @@ static int run(struct apply *apply)
                 if (apply->ops && apply->ops->progress)
                         apply->ops->progress(apply->ops->userdata, plan->steps[i], i, plan->n_steps);
                 int r = do_step(apply, plan->steps[i], &touched);
-                if (r < 0)
-                        return fail(apply, i, r, touched);
+                if (r < 0) {
+                        fail(apply, i, r, touched);
+                        return;
+                }
         }
         apply->outcome = VFIOCTL_DONE;
         if (plan->n_gpus > 0)
                 tidy_up(apply);
-        return 0;
 }
 
 VFIOCTL_EXPORT int vfioctl_apply(struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan,
@@ -315,7 +349,7 @@ VFIOCTL_EXPORT int vfioctl_apply(struct vfioctl_ctx *ctx, const struct vfioctl_p
         if (r > 0)
                 r = -EAGAIN;
         if (r == 0)
-                r = run(&apply);
+                run(&apply);
         apply.lock = vfioctl_lock_free(apply.lock);
         (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
         if (r < 0)
