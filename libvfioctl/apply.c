@@ -349,6 +349,8 @@ VFIOCTL_EXPORT int vfioctl_apply(struct vfioctl_ctx *ctx, const struct vfioctl_p
         if (r > 0)
                 r = -EAGAIN;
         if (r == 0)
+                r = check_unchanged(&apply);
+        if (r == 0)
                 run(&apply);
         apply.lock = vfioctl_lock_free(apply.lock);
         (void)pthread_sigmask(SIG_SETMASK, &old, NULL);

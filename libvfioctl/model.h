@@ -184,12 +184,20 @@ struct vfioctl_step {
         const char *irreversible;
 };
 
+/* A function of a GPU that changes mode, as the snapshot had it. */
+struct seen {
+        char function[VFIOCTL_ADDRESS_SIZE];
+        char *driver; /* NULL: none */
+};
+
 struct vfioctl_plan {
         struct vfioctl_findings *findings;
         struct vfioctl_step **steps;
         size_t n_steps, allocated;
         char (*gpus)[VFIOCTL_ADDRESS_SIZE]; /* addresses of all GPUs that change mode, for the locks */
         size_t n_gpus, allocated_gpus;
+        struct seen *seen;
+        size_t n_seen, allocated_seen;
 };
 
 /* What the plan would change, for the questions below. */

@@ -33,8 +33,11 @@ VFIOCTL_EXPORT struct vfioctl_plan *vfioctl_plan_free(struct vfioctl_plan *plan)
         vfioctl_findings_free(plan->findings);
         for (size_t i = 0; i < plan->n_steps; i++)
                 step_free(plan->steps[i]);
+        for (size_t i = 0; i < plan->n_seen; i++)
+                free(plan->seen[i].driver);
         free(plan->steps);
         free(plan->gpus);
+        free(plan->seen);
         free(plan);
         return NULL;
 }
@@ -258,6 +261,18 @@ static int note_gpu(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu)
         if (r < 0)
                 return r;
         memcpy(plan->gpus[plan->n_gpus++], gpu->functions[0]->text, sizeof(*plan->gpus));
+        for (size_t i = 0; i < gpu->n_functions; i++) {
+                struct seen *seen;
+                r = util_grow(&plan->seen, &plan->allocated_seen, plan->n_seen + 1, sizeof(*plan->seen));
+                if (r < 0)
+                        return r;
+                seen = &plan->seen[plan->n_seen];
+                memcpy(seen->function, gpu->functions[i]->text, sizeof(seen->function));
+                r = util_copy(gpu->functions[i]->driver, &seen->driver);
+                if (r < 0)
+                        return r;
+                plan->n_seen++;
+        }
         return 0;
 }
 
