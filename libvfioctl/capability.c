@@ -95,5 +95,9 @@ void capability_read(int dir, struct vfioctl_function *function)
         if (config.size < 64)
                 return;
         function->is_multifunction = get(&config, PCI_HEADER_TYPE, 1) & 0x80;
+        if ((get(&config, PCI_HEADER_TYPE, 1) & 0x7f) == PCI_HEADER_TYPE_BRIDGE) {
+                function->secondary_bus = (uint8_t)get(&config, PCI_SECONDARY_BUS, 1);
+                function->subordinate_bus = (uint8_t)get(&config, PCI_SUBORDINATE_BUS, 1);
+        }
         read_express(&config, function);
 }

@@ -50,16 +50,47 @@ static bool goes_along(const struct vfioctl_function *member, const struct vfioc
         return item && item->mode == VFIOCTL_MODE_VM;
 }
 
-/* ": port 0000:00:02.0 (root port) has no ACS" for each port above the GPU that does not isolate. */
+static bool is_below(const struct vfioctl_function *function, const struct vfioctl_function *port)
+{
+        return function->address.domain == port->address.domain && port->secondary_bus > 0 &&
+               function->address.bus >= port->secondary_bus && function->address.bus <= port->subordinate_bus;
+}
+
+static bool is_sibling(const struct vfioctl_function *a, const struct vfioctl_function *b)
+{
+        return a != b && a->address.domain == b->address.domain && a->address.bus == b->address.bus &&
+               a->address.device == b->address.device;
+}
+
+/*
+ * A port above the GPU is to blame when it has somebody else of the group below it or beside it (as another
+ * function of the same device), or below such a sibling.
+ */
+static bool port_joins(const struct vfioctl_gpu *gpu, const struct vfioctl_function *port)
+{
+        for (size_t i = 0; i < gpu->group->n_members; i++) {
+                const struct vfioctl_function *member = gpu->group->members[i];
+                if (member->gpu == gpu)
+                        continue;
+                if (is_sibling(member, port) || (!member->is_bridge && is_below(member, port)))
+                        return true;
+        }
+        return false;
+}
+
+/* "; no ACS isolation at port 0000:00:02.0 (root port)". */
 static void append_ports(char text[TEXT_SIZE], const struct vfioctl_snapshot *snapshot,
                          const struct vfioctl_gpu *gpu)
 {
-        bool first = true, unknown = false;
+        bool first = true, unknown = false, strict = false;
 
+        for (size_t i = 0; i < gpu->n_path; i++)
+                strict |= function_lacks_acs(gpu->path[i], snapshot->has_iommu) &&
+                          port_joins(gpu, gpu->path[i]);
         for (size_t i = 0; i < gpu->n_path; i++) {
                 const struct vfioctl_function *port = gpu->path[i];
                 unknown |= !port->acs_known && port->pcie_type != VFIOCTL_PCIE_CONVENTIONAL;
-                if (!function_lacks_acs(port, snapshot->has_iommu))
+                if (!function_lacks_acs(port, snapshot->has_iommu) || (strict && !port_joins(gpu, port)))
                         continue;
                 append(text, "%s%s (%s)", first ? "; no ACS isolation at port " : ", ", port->text,
                        vfioctl_pcie_type_name(port->pcie_type));
@@ -91,7 +122,7 @@ static void append_members(char text[TEXT_SIZE], const struct vfioctl_gpu *gpu)
 #define FIX_OTHER_SLOT "move the card to a slot that has an IOMMU group of its own"
 
 static int blocker_fix(const struct vfioctl_function *blocker, const struct vfioctl_gpu *gpu, bool all_gpus,
-                       bool host_needs, char **ret)
+                       bool host_needs, const char *vm, char **ret)
 {
         char names[TEXT_SIZE] = "";
         size_t count = 0;
@@ -108,7 +139,8 @@ static int blocker_fix(const struct vfioctl_function *blocker, const struct vfio
                         count++;
                 }
         }
-        return util_format(ret, "vfioctl assign VM --count %zu, or vfioctl to-vm%s", count, names);
+        return vm ? util_format(ret, "vfioctl assign %s --count %zu", vm, count)
+                  : util_format(ret, "vfioctl to-vm%s", names);
 }
 
 static int check_group(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
@@ -144,7 +176,8 @@ static int check_group(const struct vfioctl_snapshot *snapshot, const struct vfi
         }
         if (!blocker)
                 return 0;
-        int r = blocker_fix(blocker, gpu, all_gpus, host_needs, &fix);
+        const struct intent_item *item = intent_find(intent, gpu);
+        int r = blocker_fix(blocker, gpu, all_gpus, host_needs, item ? item->vm : NULL, &fix);
         if (r < 0)
                 return r;
         append_members(members, gpu);
@@ -162,11 +195,12 @@ static int check_group(const struct vfioctl_snapshot *snapshot, const struct vfi
 
 /* ---- one GPU ---- */
 
-static int check_display(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings)
+static int check_display(const struct vfioctl_gpu *gpu, enum vfioctl_severity severity,
+                         struct vfioctl_findings *findings)
 {
         if (gpu->on_board)
                 return finding_addf(findings,
-                                    (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                    (struct vfioctl_finding){.severity = severity,
                                                              .code = "boot-display",
                                                              .gpu = gpu->functions[0]->text,
                                                              .culprit = gpu->functions[0]->text},
@@ -177,7 +211,7 @@ static int check_display(const struct vfioctl_gpu *gpu, struct vfioctl_findings 
                         continue;
                 return finding_addf(
                         findings,
-                        (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                        (struct vfioctl_finding){.severity = severity,
                                                  .code = "boot-display",
                                                  .gpu = gpu->functions[0]->text,
                                                  .culprit = function->text,
@@ -244,7 +278,7 @@ int check_hardware(const struct vfioctl_snapshot *snapshot, const struct vfioctl
 {
         int r = check_stuck(gpu, findings);
         if (r >= 0)
-                r = check_display(gpu, findings);
+                r = check_display(gpu, VFIOCTL_REFUSAL, findings);
         if (r >= 0)
                 r = check_functions(gpu, findings);
         if (r < 0)
@@ -279,7 +313,8 @@ static int holder_fix(const struct vfioctl_holder *holder, char **ret)
                 return util_format(ret, "systemctl stop %s", holder->unit);
         if (holder->unit && util_has_prefix(holder->unit, "container "))
                 return util_format(ret, "docker stop %s", holder->unit + strlen("container "));
-        if (holder->unit && util_has_prefix(holder->unit, "machine-qemu"))
+        if ((holder->unit && util_has_prefix(holder->unit, "machine-qemu")) ||
+            util_has_prefix(holder->command, "qemu-"))
                 return util_format(ret, "shut its VM down (virsh list)");
         return util_format(ret, "kill %d", holder->pid);
 }
@@ -336,26 +371,37 @@ int check_assigned(const struct vfioctl_gpu *gpu, const struct vfioctl_vms *vms,
         return 0;
 }
 
+static int check_one(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                     const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings)
+{
+        int r = check_hardware(snapshot, gpu, NULL, findings);
+        if (r >= 0)
+                r = check_holders(gpu, VFIOCTL_NOTE, findings);
+        if (r >= 0)
+                r = check_assigned(gpu, vms, NULL, VFIOCTL_NOTE, findings);
+        if (r >= 0 && snapshot->flags & VFIOCTL_SNAPSHOT_HOLDERS && !gpu->holders_known)
+                r = finding_addf(findings,
+                                 (struct vfioctl_finding){.severity = VFIOCTL_NOTE,
+                                                          .code = "holders-unknown",
+                                                          .gpu = gpu->functions[0]->text,
+                                                          .fix = "run vfioctl as root"},
+                                 "processes of other users cannot be looked into, so it may be in use");
+        return r;
+}
+
 VFIOCTL_EXPORT int vfioctl_check(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
                                  const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings)
 {
+        if (gpu)
+                return check_one(snapshot, vms, gpu, findings);
         for (size_t i = 0; i < snapshot->n_gpus; i++) {
                 const struct vfioctl_gpu *each = snapshot->gpus[i];
-                if (gpu && gpu != each)
-                        continue;
-                int r = check_hardware(snapshot, each, NULL, findings);
-                if (r >= 0)
-                        r = check_holders(each, VFIOCTL_NOTE, findings);
-                if (r >= 0)
-                        r = check_assigned(each, vms, NULL, VFIOCTL_NOTE, findings);
-                if (r >= 0 && snapshot->flags & VFIOCTL_SNAPSHOT_HOLDERS && !each->holders_known)
-                        r = finding_addf(
-                                findings,
-                                (struct vfioctl_finding){.severity = VFIOCTL_NOTE,
-                                                         .code = "holders-unknown",
-                                                         .gpu = each->functions[0]->text,
-                                                         .fix = "run vfioctl as root"},
-                                "processes of other users cannot be looked into, so it may be in use");
+                int r = 0;
+                /* A board's own display is nobody's problem until somebody asks for it. */
+                if (each->on_board)
+                        r = check_display(each, VFIOCTL_NOTE, findings);
+                else
+                        r = check_one(snapshot, vms, each, findings);
                 if (r < 0)
                         return r;
         }

@@ -65,6 +65,9 @@ static int add_units(struct choice *choice)
 {
         for (size_t i = 0; i < choice->snapshot->n_gpus; i++) {
                 const struct vfioctl_gpu *gpu = choice->snapshot->gpus[i];
+                /* One may be asked for by name, but is nothing to be handed out by surprise. */
+                if (gpu->functions[0]->is_virtual)
+                        continue;
                 struct unit unit = {.gpus = {gpu}, .count = 1};
                 bool is_free;
                 int r = unit_is_free(choice, &unit, &is_free);
@@ -175,6 +178,27 @@ static bool serve(struct choice *choice, const struct vfioctl_request *request,
         return true;
 }
 
+/* What stands against it by itself; a group that is short of nothing but a larger --count is told that. */
+static int explain_own(const struct choice *choice, const struct vfioctl_request *request,
+                       const struct vfioctl_gpu *gpu, const struct vfioctl_finding *own,
+                       struct vfioctl_findings *findings)
+{
+        struct vfioctl_finding finding = *own;
+        _cleanup_free_ char *fix = NULL;
+
+        for (size_t i = 0; util_equal(own->code, "group-shared") && i < choice->n_units; i++) {
+                const struct unit *unit = &choice->units[i];
+                if (unit->gpus[0]->group != gpu->group || unit->taken)
+                        continue;
+                int r = util_format(&fix, "vfioctl assign %s --count %zu", request->vm, unit->count);
+                if (r < 0)
+                        return r;
+                finding.fix = fix;
+                break;
+        }
+        return vfioctl_findings_add(findings, &finding);
+}
+
 /* One refusal a GPU, for the VM that came away with nothing. */
 static int explain(const struct choice *choice, const struct vfioctl_request *request,
                    struct vfioctl_findings *findings)
@@ -198,8 +222,8 @@ static int explain(const struct choice *choice, const struct vfioctl_request *re
                 if (r < 0)
                         return r;
                 if (vfioctl_findings_count(own) > 0) {
-                        r = vfioctl_findings_add(findings, vfioctl_findings_get(own, 0));
-                } else if (choice->taken_by[i]) {
+                        r = explain_own(choice, request, gpu, vfioctl_findings_get(own, 0), findings);
+                } else if (choice->taken_by[i] && !util_equal(choice->taken_by[i], request->vm)) {
                         finding.code = "taken";
                         finding.culprit = choice->taken_by[i];
                         r = finding_addf(findings, finding, "it would go to %s in the same call",
@@ -219,6 +243,14 @@ static int explain(const struct choice *choice, const struct vfioctl_request *re
                                 r = finding_addf(findings, finding,
                                                  "it is on NUMA node %d, and %s is bound to node %d", node,
                                                  request->vm, request->numa_node);
+                } else if (gpu->functions[0]->is_virtual) {
+                        r = util_format(&fix, "vfioctl assign %s --gpu %s", request->vm, gpu->name);
+                        finding.code = "virtual-function";
+                        finding.culprit = gpu->functions[0]->text;
+                        finding.fix = fix;
+                        if (r >= 0)
+                                r = finding_addf(findings, finding,
+                                                 "a virtual function is taken only by name");
                 } else {
                         finding.code = "not-enough";
                         finding.culprit = request->vm;

@@ -198,14 +198,15 @@ static void read_ids(int dir, struct vfioctl_function *function)
  */
 static void read_kind(int dir, struct vfioctl_function *function)
 {
+        char target[8];
+
+        function->is_virtual = readlinkat(dir, "physfn", target, sizeof(target)) > 0;
         if (function->pcie_type == VFIOCTL_PCIE_UNKNOWN && !has_attribute(dir, "max_link_width"))
                 function->pcie_type = VFIOCTL_PCIE_CONVENTIONAL;
 }
 
 static int read_gpu(struct vfioctl_ctx *ctx, int dir, struct vfioctl_function *function, bool has_run)
 {
-        char target[8];
-
         function->has_gpu_detail = true;
         read_ids(dir, function);
         read_kind(dir, function);
@@ -215,8 +216,6 @@ static int read_gpu(struct vfioctl_ctx *ctx, int dir, struct vfioctl_function *f
         function->vfs_total = (unsigned int)read_number_or(dir, "sriov_totalvfs", 0xffff, 0);
         if (function->class >> 8 == 0x0300)
                 function->is_boot_vga = read_number_or(dir, "boot_vga", 1, 0) == 1;
-        if (readlinkat(dir, "physfn", target, sizeof(target)) > 0)
-                function->is_virtual = true;
         /* These files exist for PCI Express functions only, and anybody may see that:
          * pcie_dev_attrs_are_visible(). */
         if (function->pcie_type == VFIOCTL_PCIE_UNKNOWN && !has_attribute(dir, "max_link_width"))

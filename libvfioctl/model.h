@@ -37,6 +37,7 @@ struct vfioctl_function {
         bool has_detail;
         bool has_acs;
         bool acs_known;
+        uint8_t secondary_bus, subordinate_bus; /* of a bridge; 0 when not known */
         uint16_t acs_cap, acs_ctl;
         uint64_t serial; /* PCIe device serial number, or 0 */
         enum vfioctl_pcie_type pcie_type;

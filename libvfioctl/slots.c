@@ -74,8 +74,9 @@ static int dmi_slot(struct slots *slots, const uint8_t *fixed, const uint8_t *en
         char label[128];
         uint8_t length = fixed[1];
 
-        /* Segment, bus and device came with SMBIOS 2.6; ff:1f.7 marks an empty slot. */
-        if (length < 0x11 || (fixed[0x0f] == 0xff && fixed[0x10] == 0xff))
+        /* Segment, bus and device came with SMBIOS 2.6. Empty slots have ff:1f.7 there, and keep their
+         * number. */
+        if (length < 0x11)
                 return 0;
         struct slot slot = {
                 .address = {.domain = (uint32_t)(fixed[0x0d] | fixed[0x0e] << 8),
@@ -83,8 +84,6 @@ static int dmi_slot(struct slots *slots, const uint8_t *fixed, const uint8_t *en
                             .device = fixed[0x10] >> 3,
                             .function = fixed[0x10] & 7},
         };
-        if (slot.address.bus == 0xff)
-                return 0;
         dmi_string(fixed + length, end, fixed[4], label, sizeof(label));
         slot.number = slot_label_number(label);
         if (slot.number == 0)

@@ -26,8 +26,7 @@ static void read_firmware(const struct vfioctl_ctx *ctx, const char *root, char 
         if (!path_format(path, "%s/firmware_node/path", root) ||
             host_read(ctx, path, name, sizeof(name)) <= 0)
                 return;
-        if (path_format(path, "%s/firmware_node/uid", root) &&
-            host_read(ctx, path, uid, sizeof(uid)) < 0)
+        if (path_format(path, "%s/firmware_node/uid", root) && host_read(ctx, path, uid, sizeof(uid)) < 0)
                 uid[0] = '\0';
         util_trim(name);
         util_trim(uid);
@@ -62,7 +61,7 @@ int place_read(const struct vfioctl_ctx *ctx, const char *address, struct place 
                 size_t n = strcspn(at, "/");
                 char part[VFIOCTL_ADDRESS_SIZE];
                 if (parse_root_bus(at, n, &place.domain, &place.root_bus)) {
-                        size_t size = (size_t) (at - full) + n;
+                        size_t size = (size_t)(at - full) + n;
                         if (size >= sizeof(place.root))
                                 return -ENAMETOOLONG;
                         memcpy(place.root, full, size);
@@ -201,32 +200,36 @@ static void letters(unsigned int index, char buffer[8])
         buffer[n] = '\0';
 }
 
-static void number_cards(const struct vfioctl_ctx *ctx, const struct place *places, struct card *cards,
-                         size_t count)
+static void number_cards(const struct vfioctl_ctx *ctx, const struct slots *slots, const struct place *places,
+                         struct card *cards, size_t count)
 {
         uint64_t roots[256];
         size_t n_roots = list_roots(ctx, roots, ELEMENTSOF(roots));
 
-        /* Boards that count their slots per socket print a number twice: then it names neither. */
+        /* Boards that count their slots per socket print a number twice: then it names neither, full or
+         * empty. */
         for (size_t i = 0; i < count; i++)
-                for (size_t k = 0; k < count; k++)
-                        if (cards[i].slot && cards[k].slot && cards[i].slot != cards[k].slot &&
-                            cards[i].slot->number == cards[k].slot->number)
+                for (size_t k = 0; k < slots->count; k++)
+                        if (cards[i].slot && cards[i].slot != &slots->items[k] &&
+                            !slots->items[k].any_function && slots->items[k].number == cards[i].slot->number)
                                 cards[i].from_slot = false;
         for (size_t i = 0; i < count; i++)
                 if (!cards[i].from_slot)
                         cards[i].number = number_from_path(roots, n_roots, &places[i]);
 }
 
-static int name_gpu(struct vfioctl_gpu *gpu, const struct card *cards, size_t index, bool numbers_known)
+static int name_gpu(const struct vfioctl_snapshot *snapshot, const struct card *cards, size_t index,
+                    bool numbers_known)
 {
+        struct vfioctl_gpu *gpu = snapshot->gpus[index];
         unsigned int letter = 0;
         char letter_text[8];
 
-        if (gpu->on_board || !numbers_known)
+        /* Virtual functions come and go: they have no name, and move nobody else's. */
+        if (gpu->on_board || gpu->functions[0]->is_virtual || !numbers_known)
                 return util_copy(gpu->functions[0]->text, &gpu->name);
         for (size_t i = 0; i < index; i++)
-                if (cards[i].number == cards[index].number)
+                if (cards[i].number == cards[index].number && !snapshot->gpus[i]->functions[0]->is_virtual)
                         letter++;
         letters(letter, letter_text);
         gpu->has_short_name = true;
@@ -248,7 +251,7 @@ int topology_name(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapsh
                 return r;
         for (size_t i = 0; i < snapshot->n_gpus; i++)
                 find_card(&slots, &places[i], &cards[i]);
-        number_cards(ctx, places, cards, snapshot->n_gpus);
+        number_cards(ctx, &slots, places, cards, snapshot->n_gpus);
 
         unsigned int n_cards = 0;
         for (size_t i = 0; r >= 0 && i < snapshot->n_gpus; i++) {
@@ -263,7 +266,7 @@ int topology_name(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapsh
                 r = util_copy(cards[i].slot ? cards[i].slot->label : NULL, &gpu->slot);
         }
         for (size_t i = 0; r >= 0 && i < snapshot->n_gpus; i++)
-                r = name_gpu(snapshot->gpus[i], cards, i, !slots.unreadable);
+                r = name_gpu(snapshot, cards, i, !slots.unreadable);
         slots_clear(&slots);
         return r;
 }

@@ -173,5 +173,5 @@ int assignment_run(struct assignment *assignment, unsigned int plan_flags)
         }
         if (vfioctl_plan_step_count(assignment->plan) == 0)
                 return CODE_DONE;
-        return run_plan(assignment->cli, assignment->plan, &ops);
+        return run_plan(assignment->cli, assignment->snapshot, assignment->plan, &ops);
 }

@@ -119,7 +119,8 @@ int outcome_code(enum vfioctl_outcome outcome);
  * Applies, showing progress; complains of what went wrong. Returns an exit code, or -EAGAIN when the host
  * changed meanwhile and all is to be looked at again.
  */
-int run_plan(struct cli *cli, const struct vfioctl_plan *plan, const struct vfioctl_apply_ops *ops);
+int run_plan(struct cli *cli, const struct vfioctl_snapshot *snapshot, const struct vfioctl_plan *plan,
+             const struct vfioctl_apply_ops *ops);
 
 /* ---- output.c ---- */
 

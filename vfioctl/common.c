@@ -155,7 +155,8 @@ static const char *outcome_text(enum vfioctl_outcome outcome)
         return "";
 }
 
-int run_plan(struct cli *cli, const struct vfioctl_plan *plan, const struct vfioctl_apply_ops *ops)
+int run_plan(struct cli *cli, const struct vfioctl_snapshot *snapshot, const struct vfioctl_plan *plan,
+             const struct vfioctl_apply_ops *ops)
 {
         struct progress progress = {
                 .cli = cli, .ops = ops, .on_terminal = !cli->options.quiet && isatty(2) == 1};
@@ -175,7 +176,7 @@ int run_plan(struct cli *cli, const struct vfioctl_plan *plan, const struct vfio
                 return r;
         if (r < 0)
                 return complain_errno(r, "nothing was changed");
-        print_findings(NULL, findings, VFIOCTL_WARNING);
+        print_findings(snapshot, findings, VFIOCTL_WARNING);
         if (outcome != VFIOCTL_DONE)
                 complain("%s: %s", cli->verb->name, outcome_text(outcome));
         return outcome_code(outcome);

@@ -220,10 +220,10 @@ int options_read(struct cli *cli, const struct verb *verbs, size_t n_verbs, int 
         cli->arguments = argv + optind;
         cli->n_arguments = (size_t)(argc - optind);
         if (cli->n_arguments < cli->verb->min_arguments || cli->n_arguments > cli->verb->max_arguments) {
-                complain("%s %s: usage is vfioctl %s %s", cli->verb->name,
+                complain("%s %s: usage is vfioctl %s%s%s", cli->verb->name,
                          cli->n_arguments < cli->verb->min_arguments ? "wants an argument"
                                                                      : "takes fewer arguments",
-                         cli->verb->name, cli->verb->arguments);
+                         cli->verb->name, *cli->verb->arguments ? " " : "", cli->verb->arguments);
                 return CODE_USAGE;
         }
         return -1;

@@ -14,15 +14,23 @@ static void count_had(const struct assignment *assignment, struct target *target
                         target_has_gpu(assignment, target, vfioctl_snapshot_gpu(assignment->snapshot, i));
 }
 
-/* "2a", of the first GPU that the definition names; for messages. */
-static const char *first_gpu(const struct assignment *assignment, const struct target *target)
+/* "2a" or "2a, 2b": the GPUs that the definition names; for messages. The caller frees. */
+static char *gpus_had(const struct assignment *assignment, const struct target *target)
 {
+        _cleanup_free_ char *text = NULL;
+
         for (size_t i = 0; i < vfioctl_snapshot_gpu_count(assignment->snapshot); i++) {
                 const struct vfioctl_gpu *gpu = vfioctl_snapshot_gpu(assignment->snapshot, i);
-                if (target_has_gpu(assignment, target, gpu))
-                        return vfioctl_gpu_name(gpu);
+                char *longer;
+                if (!target_has_gpu(assignment, target, gpu))
+                        continue;
+                if (util_format(&longer, "%s%s%s", text ? text : "", text ? ", " : "",
+                                vfioctl_gpu_name(gpu)) < 0)
+                        return NULL;
+                free(text);
+                text = longer;
         }
-        return "a GPU";
+        return util_steal(text);
 }
 
 static int wish(struct assignment *assignment, const struct target *target, const struct vfioctl_gpu *gpu)
@@ -45,10 +53,10 @@ static int choose_named(struct assignment *assignment)
         for (size_t i = 0; i < options->n_gpus; i++)
                 missing += !target_has_gpu(assignment, target, gpus[i]);
         if (missing > 0 && target->n_had + missing > room) {
-                const char *name = first_gpu(assignment, target);
+                _cleanup_free_ char *had = gpus_had(assignment, target);
                 complain(
                         "%s has %s already; take it out (vfioctl unassign %s), or give it more (--count %zu)",
-                        target->name, name, target->name, target->n_had + missing);
+                        target->name, had ? had : "a GPU", target->name, target->n_had + missing);
                 complain("nothing was changed");
                 return CODE_REFUSED;
         }
@@ -74,13 +82,19 @@ static int explain_refusal(const struct assignment *assignment, const char *who)
                 return print_plan_json(NULL, assignment->findings) == CODE_DONE ? CODE_REFUSED : CODE_FAILED;
         if (vfioctl_findings_count(assignment->findings) == 0)
                 complain("this host has no GPU");
+        int width = 4;
+        for (size_t i = 0; i < vfioctl_findings_count(assignment->findings); i++) {
+                int length = (int)strlen(
+                        gpu_label(assignment->snapshot, vfioctl_findings_get(assignment->findings, i)->gpu));
+                width = length > width ? length : width;
+        }
         for (size_t i = 0; i < vfioctl_findings_count(assignment->findings); i++) {
                 const struct vfioctl_finding *finding = vfioctl_findings_get(assignment->findings, i);
-                (void)fprintf(stderr, "  %-4s %-13s %-28s %s\n",
+                (void)fprintf(stderr, "  %-*s %-13s %-28s %s\n", width,
                               gpu_label(assignment->snapshot, finding->gpu), finding->code,
                               finding->culprit ? finding->culprit : "", finding->fix ? finding->fix : "");
                 if (util_equal(finding->code, "group-shared"))
-                        (void)fprintf(stderr, "       %s\n", finding->text);
+                        (void)fprintf(stderr, "  %-*s %s\n", width, "", finding->text);
         }
         return CODE_REFUSED;
 }
@@ -210,8 +224,9 @@ static void report(const struct assignment *assignment)
                         printf("%s: %s (%s)\n", name, vfioctl_gpu_name(gpu), vfioctl_gpu_address(gpu));
                         any = true;
                 }
+                _cleanup_free_ char *had = any ? NULL : gpus_had(assignment, target);
                 if (!any)
-                        printf("%s: has %s already\n", name, first_gpu(assignment, target));
+                        printf("%s: has %s already\n", name, had ? had : "a GPU");
         }
 }
 

@@ -14,17 +14,13 @@ static void print_text(const struct vfioctl_snapshot *snapshot, const struct vfi
         }
 }
 
-/* A board's own display is no problem until somebody asks for it by name. */
-static bool needs_admin(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings,
-                        bool named)
+/* That the host keeps its display is no problem until somebody asks for that GPU by name. */
+static bool needs_admin(const struct vfioctl_findings *findings, bool named)
 {
         for (size_t i = 0; i < vfioctl_findings_count(findings); i++) {
                 const struct vfioctl_finding *finding = vfioctl_findings_get(findings, i);
-                const struct vfioctl_gpu *gpu = NULL;
-                if (finding->severity != VFIOCTL_REFUSAL)
-                        continue;
-                if (named || !finding->gpu || vfioctl_snapshot_find(snapshot, finding->gpu, &gpu) < 0 ||
-                    !vfioctl_gpu_is_on_board(gpu))
+                if (finding->severity == VFIOCTL_REFUSAL &&
+                    (named || !util_equal(finding->code, "boot-display")))
                         return true;
         }
         return false;
@@ -61,7 +57,7 @@ int verb_check(struct cli *cli)
                 code = collect(cli, snapshot, vms, findings);
         if (code != 0)
                 return code;
-        code = needs_admin(snapshot, findings, cli->n_arguments > 0) ? CODE_REFUSED : CODE_DONE;
+        code = needs_admin(findings, cli->n_arguments > 0) ? CODE_REFUSED : CODE_DONE;
         if (!cli->options.json) {
                 if (!cli->options.quiet && vfioctl_findings_count(findings) == 0)
                         printf("nothing stands against handing out %s\n",

@@ -37,7 +37,21 @@ static int prepare(struct cli *cli, struct change *change)
         return r < 0 ? complain_errno(r, "cannot plan") : 0;
 }
 
-static void report(const struct cli *cli, const struct change *change)
+/* The mode as it is now. to-vm has read the driver back, but a host driver may be missing, and no error. */
+static enum vfioctl_mode mode_now(struct cli *cli, const struct change *change, const struct vfioctl_gpu *gpu)
+{
+        _cleanup_snapshot_ struct vfioctl_snapshot *snapshot = NULL;
+        const char *address = vfioctl_gpu_address(gpu);
+        const struct vfioctl_gpu *now = NULL;
+
+        if (change->mode == VFIOCTL_MODE_VM ||
+            vfioctl_snapshot_take_for(cli->ctx, 0, &address, 1, &snapshot) < 0 ||
+            vfioctl_snapshot_find(snapshot, address, &now) < 0)
+                return change->mode;
+        return vfioctl_gpu_mode(now);
+}
+
+static void report(struct cli *cli, const struct change *change)
 {
         if (cli->options.quiet || cli->options.json)
                 return;
@@ -46,8 +60,10 @@ static void report(const struct cli *cli, const struct change *change)
                 bool changed = false;
                 for (size_t k = 0; k < vfioctl_plan_step_count(change->plan); k++)
                         changed |= util_equal(vfioctl_step_gpu(vfioctl_plan_step(change->plan, k)), address);
-                printf("%s (%s) is %s mode %s\n", vfioctl_gpu_name(change->gpus[i]), address,
-                       changed ? "now in" : "already in", vfioctl_mode_name(change->mode));
+                enum vfioctl_mode mode = changed ? mode_now(cli, change, change->gpus[i]) : change->mode;
+                printf("%s (%s) is %s mode %s%s\n", vfioctl_gpu_name(change->gpus[i]), address,
+                       changed ? "now in" : "already in", vfioctl_mode_name(mode),
+                       mode == VFIOCTL_MODE_NONE ? ": no host driver takes it" : "");
         }
 }
 
@@ -66,7 +82,7 @@ static int try_once(struct cli *cli, struct change *change)
 
         const struct vfioctl_findings *findings = vfioctl_plan_findings(change->plan);
         bool refused = vfioctl_findings_have_refusal(findings) || vfioctl_findings_have_refusal(busy);
-        if (cli->options.json) {
+        if (cli->options.json && (refused || cli->options.dry_run)) {
                 code = print_plan_json(change->plan, busy);
                 if (code != CODE_DONE)
                         return code;
@@ -82,9 +98,13 @@ static int try_once(struct cli *cli, struct change *change)
                         print_steps(change->plan);
                 return CODE_DONE;
         }
-        if (vfioctl_plan_step_count(change->plan) == 0)
-                return CODE_DONE;
-        return run_plan(cli, change->plan, NULL);
+        code = vfioctl_plan_step_count(change->plan) == 0
+                       ? CODE_DONE
+                       : run_plan(cli, change->snapshot, change->plan, NULL);
+        /* Not before: when all is looked at again, there is another plan. */
+        if (cli->options.json && code != -EAGAIN && print_plan_json(change->plan, busy) != CODE_DONE)
+                return code == CODE_DONE ? CODE_FAILED : code;
+        return code;
 }
 
 static int change_mode(struct cli *cli, enum vfioctl_mode mode)

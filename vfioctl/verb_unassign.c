@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "assignment.h"
 
+/* With a GPU that is gone, go its companions: the functions of its slot that we had added. */
+static bool is_gone(const struct vfioctl_address *gone, const struct vfioctl_address *address, bool is_ours)
+{
+        return vfioctl_address_compare(gone, address) == 0 ||
+               (is_ours && gone->domain == address->domain && gone->bus == address->bus &&
+                gone->device == address->device);
+}
+
 /*
  * What --gpu means: a GPU of this host, or the address of one that is gone but still in a definition. Without
  * it, every GPU, and what our own metadata tells of: a GPU that has moved or gone since.
@@ -14,7 +22,7 @@ static bool is_wanted(const struct assignment *assignment, const struct vfioctl_
         if (n_wanted == 0)
                 return gpu != NULL || is_ours;
         for (size_t i = 0; i < n_wanted; i++)
-                if (gpus[i] ? gpus[i] == gpu : vfioctl_address_compare(&gone[i], address) == 0)
+                if (gpus[i] ? gpus[i] == gpu : is_gone(&gone[i], address, is_ours))
                         return true;
         return false;
 }
