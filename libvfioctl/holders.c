@@ -133,12 +133,14 @@ static int add_holder(struct scan *scan, struct vfioctl_gpu *gpu, int pid, const
         int r = util_copy(command, &holder.command);
         if (r >= 0)
                 r = util_copy(node, &holder.node);
-        if (r >= 0 && path_format(path, PATH_PROC "/%d/cgroup", pid) &&
-            host_read_file(scan->ctx, path, CGROUP_LIMIT, &cgroup, NULL) == 0) {
-                r = holder_unit(cgroup, &holder.unit);
+        if (r >= 0 && path_format(path, PATH_PROC "/%d/cgroup", pid)) {
+                r = host_read_file(scan->ctx, path, CGROUP_LIMIT, &cgroup, NULL);
+                if (r >= 0)
+                        r = holder_unit(cgroup, &holder.unit);
                 if (holder.unit)
                         make_printable(holder.unit);
-                if (r == -ENODATA)
+                /* Its unit is for people: it is a holder all the same. */
+                if (r < 0 && !host_is_shortage(r))
                         r = 0;
         }
         if (r < 0) {
@@ -222,6 +224,15 @@ static int match_name(struct scan *scan, int pid, const char *name)
         return 0;
 }
 
+/* A process that has ended holds nothing; of any other that could not be looked into nobody knows. */
+static int not_seen(struct scan *scan, int r)
+{
+        if (host_is_shortage(r))
+                return r;
+        scan->blind |= r != -ENOENT && r != -ESRCH;
+        return 0;
+}
+
 static int scan_fds(struct scan *scan, int pid)
 {
         char path[PATH_MAX], name[PATH_MAX];
@@ -229,10 +240,8 @@ static int scan_fds(struct scan *scan, int pid)
         if (!path_format(path, PATH_PROC "/%d/fd", pid))
                 return 0;
         _cleanup_dir_ DIR *dir = host_opendir(scan->ctx, path);
-        if (!dir) {
-                scan->blind |= errno == EACCES || errno == EPERM;
-                return 0;
-        }
+        if (!dir)
+                return not_seen(scan, -errno);
         for (struct dirent *entry; (entry = readdir(dir));) {
                 struct stat status;
                 int r = 0;
@@ -272,10 +281,8 @@ static int scan_maps(struct scan *scan, int pid)
         if (!path_format(path, PATH_PROC "/%d/maps", pid))
                 return 0;
         int r = host_read_file(scan->ctx, path, MAPS_LIMIT, &maps, NULL);
-        if (r < 0) {
-                scan->blind |= r == -EACCES || r == -EPERM;
-                return r == -ENOMEM ? r : 0;
-        }
+        if (r < 0)
+                return not_seen(scan, r);
         for (char *line = strtok_r(maps, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
                 unsigned long long start, end, inode;
                 char permissions[8];
@@ -326,7 +333,7 @@ static int scan_processes(struct scan *scan)
         _cleanup_dir_ DIR *dir = host_opendir(scan->ctx, PATH_PROC);
         if (!dir) {
                 scan->blind = true;
-                return 0;
+                return host_is_shortage(-errno) ? -errno : 0;
         }
         for (struct dirent *entry; (entry = readdir(dir));) {
                 if (util_parse_u64(entry->d_name, 10, INT32_MAX, &pid) < 0 ||

@@ -171,6 +171,15 @@ DIR *host_opendir(const struct vfioctl_ctx *ctx, const char *path)
         return dir;
 }
 
+int host_opendir_optional(const struct vfioctl_ctx *ctx, const char *path, DIR **ret)
+{
+        DIR *dir = host_opendir(ctx, path);
+        if (!dir && host_is_shortage(-errno))
+                return -errno;
+        *ret = dir;
+        return 0;
+}
+
 int host_stat(const struct vfioctl_ctx *ctx, const char *path, struct stat *ret)
 {
         if (ctx->is_live)

@@ -46,6 +46,16 @@ int host_read_file(const struct vfioctl_ctx *ctx, const char *path, size_t limit
 ssize_t host_readlink(const struct vfioctl_ctx *ctx, const char *path, char *buffer, size_t size);
 
 DIR *host_opendir(const struct vfioctl_ctx *ctx, const char *path);
+
+/* Short of memory or descriptors: what could not be read then is not to be taken for empty. */
+static inline bool host_is_shortage(int r)
+{
+        return r == -ENOMEM || r == -EMFILE || r == -ENFILE;
+}
+
+/* For a folder that may be missing, or closed to us: 0 and *ret NULL then, -ENOMEM or the like in a shortage.
+ */
+int host_opendir_optional(const struct vfioctl_ctx *ctx, const char *path, DIR **ret);
 int host_stat(const struct vfioctl_ctx *ctx, const char *path, struct stat *ret);
 bool host_exists(const struct vfioctl_ctx *ctx, const char *path);
 

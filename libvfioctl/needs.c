@@ -63,9 +63,10 @@ static int note_stack(const struct vfioctl_ctx *ctx, const struct vfioctl_snapsh
         bool is_block = util_equal(below, "slaves");
         if (!path_format(path, is_block ? "%s/slaves" : "%s", device))
                 return 0;
-        _cleanup_dir_ DIR *dir = host_opendir(ctx, path);
+        _cleanup_dir_ DIR *dir = NULL;
+        int opened = host_opendir_optional(ctx, path, &dir);
         if (!dir)
-                return 0;
+                return opened;
         for (struct dirent *entry; (entry = readdir(dir));) {
                 const char *name = entry->d_name;
                 if (name[0] == '.' || (!is_block && !util_has_prefix(name, "lower_")))
@@ -93,8 +94,9 @@ static int find_mounts(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *s
         _cleanup_free_ char *text = NULL;
         char path[PATH_MAX], *rest = NULL;
 
-        if (host_read_file(ctx, PATH_MOUNTINFO, TABLE_LIMIT, &text, NULL) < 0)
-                return 0;
+        int opened = host_read_file(ctx, PATH_MOUNTINFO, TABLE_LIMIT, &text, NULL);
+        if (opened < 0)
+                return host_is_shortage(opened) ? opened : 0;
         for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
                 char device[32], mount_point[256], source[256];
                 const char *tail = strstr(line, " - ");
@@ -123,8 +125,9 @@ static int find_swaps(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *sn
         _cleanup_free_ char *text = NULL;
         char path[PATH_MAX], *rest = NULL;
 
-        if (host_read_file(ctx, PATH_SWAPS, TABLE_LIMIT, &text, NULL) < 0)
-                return 0;
+        int opened = host_read_file(ctx, PATH_SWAPS, TABLE_LIMIT, &text, NULL);
+        if (opened < 0)
+                return host_is_shortage(opened) ? opened : 0;
         for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
                 char file[256];
                 if (sscanf(line, "%255s", file) != 1 || !util_has_prefix(file, PATH_DEV "/") ||
@@ -152,8 +155,9 @@ static int find_routes4(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *
         _cleanup_free_ char *text = NULL;
         char *rest = NULL;
 
-        if (host_read_file(ctx, PATH_ROUTE4, TABLE_LIMIT, &text, NULL) < 0)
-                return 0;
+        int opened = host_read_file(ctx, PATH_ROUTE4, TABLE_LIMIT, &text, NULL);
+        if (opened < 0)
+                return host_is_shortage(opened) ? opened : 0;
         for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
                 char name[32];
                 unsigned int destination, mask;
@@ -174,8 +178,9 @@ static int find_routes6(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *
         _cleanup_free_ char *text = NULL;
         char *rest = NULL;
 
-        if (host_read_file(ctx, PATH_ROUTE6, TABLE_LIMIT, &text, NULL) < 0)
-                return 0;
+        int opened = host_read_file(ctx, PATH_ROUTE6, TABLE_LIMIT, &text, NULL);
+        if (opened < 0)
+                return host_is_shortage(opened) ? opened : 0;
         for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
                 char destination[40], length[8], name[32];
                 if (sscanf(line, "%39s %7s %*s %*s %*s %*s %*s %*s %*s %31s", destination, length, name) !=
@@ -196,7 +201,10 @@ static int find_console(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *
         char path[PATH_MAX], target[PATH_MAX], text[128];
         bool bound = false;
 
-        _cleanup_dir_ DIR *consoles = host_opendir(ctx, PATH_CLASS_VTCONSOLE);
+        _cleanup_dir_ DIR *consoles = NULL;
+        int opened = host_opendir_optional(ctx, PATH_CLASS_VTCONSOLE, &consoles);
+        if (opened < 0)
+                return opened;
         for (struct dirent *entry; consoles && (entry = readdir(consoles));) {
                 if (entry->d_name[0] == '.' ||
                     !path_format(path, PATH_CLASS_VTCONSOLE "/%s/name", entry->d_name) ||

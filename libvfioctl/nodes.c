@@ -73,9 +73,10 @@ static int walk(const struct vfioctl_ctx *ctx, const char *folder, const char *c
         }
         if (depth == 0)
                 return 0;
-        _cleanup_dir_ DIR *dir = host_opendir(ctx, folder);
+        _cleanup_dir_ DIR *dir = NULL;
+        int opened = host_opendir_optional(ctx, folder, &dir);
         if (!dir)
-                return 0;
+                return opened;
         for (struct dirent *entry; (entry = readdir(dir));) {
                 /* Links lead to other devices; power and msi_irqs hold many files and never a node. */
                 if (entry->d_type != DT_DIR || entry->d_name[0] == '.' ||

@@ -88,7 +88,10 @@ static int load_group(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot
 
         if (!path_format(path, PATH_IOMMU_GROUPS "/%d/devices", number))
                 return -ENAMETOOLONG;
-        _cleanup_dir_ DIR *dir = host_opendir(ctx, path);
+        _cleanup_dir_ DIR *dir = NULL;
+        r = host_opendir_optional(ctx, path, &dir);
+        if (r < 0)
+                return r;
         for (struct dirent *entry; dir && (entry = readdir(dir));) {
                 struct vfioctl_address address;
                 struct vfioctl_function *function;
@@ -432,14 +435,16 @@ VFIOCTL_EXPORT struct vfioctl_snapshot *vfioctl_snapshot_free(struct vfioctl_sna
 
 DEFINE_CLEANUP(struct vfioctl_snapshot, vfioctl_snapshot_free)
 
-static bool has_iommu_groups(const struct vfioctl_ctx *ctx)
+static int has_iommu_groups(const struct vfioctl_ctx *ctx, bool *ret)
 {
-        _cleanup_dir_ DIR *dir = host_opendir(ctx, PATH_IOMMU_GROUPS);
+        _cleanup_dir_ DIR *dir = NULL;
+        bool found = false;
 
-        for (struct dirent *entry; dir && (entry = readdir(dir));)
-                if (entry->d_name[0] != '.')
-                        return true;
-        return false;
+        int r = host_opendir_optional(ctx, PATH_IOMMU_GROUPS, &dir);
+        for (struct dirent *entry; dir && !found && (entry = readdir(dir));)
+                found = entry->d_name[0] != '.';
+        *ret = found;
+        return r;
 }
 
 static int find_stuck(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot)
@@ -462,11 +467,12 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned i
         if (!snapshot)
                 return -ENOMEM;
         snapshot->flags = flags;
-        snapshot->has_iommu = has_iommu_groups(ctx);
         snapshot->has_run = host_exists(ctx, PATH_RUN);
         snapshot->has_vfio_driver = host_exists(ctx, PATH_PCI_DRIVERS "/" VFIO_DRIVER);
 
-        int r = scan_bus(ctx, &scan);
+        int r = has_iommu_groups(ctx, &snapshot->has_iommu);
+        if (r >= 0)
+                r = scan_bus(ctx, &scan);
         if (r < 0)
                 return r;
         r = load_gpus(ctx, snapshot, &scan, gpus, n_gpus);
