@@ -168,9 +168,10 @@ static int read_sysfs(const struct vfioctl_ctx *ctx, struct slots *slots)
 {
         char path[PATH_MAX], text[64];
 
-        _cleanup_dir_ DIR *dir = host_opendir(ctx, PATH_PCI_SLOTS);
+        _cleanup_dir_ DIR *dir = NULL;
+        int opened = host_opendir_optional(ctx, PATH_PCI_SLOTS, &dir);
         if (!dir)
-                return 0;
+                return opened;
         for (struct dirent *entry; (entry = readdir(dir));) {
                 struct slot slot = {.any_function = true};
                 uint64_t number;
@@ -201,7 +202,7 @@ int slots_read(const struct vfioctl_ctx *ctx, struct slots *ret)
                 r = read_saved(ctx, &slots);
                 slots.unreadable = r == -ENOENT || r == -EACCES;
         }
-        if (r != -ENOMEM)
+        if (!host_is_shortage(r))
                 r = read_sysfs(ctx, &slots);
         if (r < 0) {
                 slots_clear(&slots);

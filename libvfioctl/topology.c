@@ -160,20 +160,20 @@ static int compare_roots(const void *a, const void *b)
 }
 
 /* All host bridges of the machine in order, with and without GPUs, so that adding a card moves no number. */
-static size_t list_roots(const struct vfioctl_ctx *ctx, uint64_t *roots, size_t room)
+static int list_roots(const struct vfioctl_ctx *ctx, uint64_t *roots, size_t room, size_t *ret)
 {
         size_t count = 0;
         uint32_t domain;
         uint8_t bus;
 
-        _cleanup_dir_ DIR *dir = host_opendir(ctx, PATH_SYS_DEVICES);
-        if (!dir)
-                return 0;
-        for (struct dirent *entry; count < room && (entry = readdir(dir));)
+        _cleanup_dir_ DIR *dir = NULL;
+        int r = host_opendir_optional(ctx, PATH_SYS_DEVICES, &dir);
+        for (struct dirent *entry; dir && count < room && (entry = readdir(dir));)
                 if (parse_root_bus(entry->d_name, strlen(entry->d_name), &domain, &bus))
                         roots[count++] = (uint64_t)domain << 8 | bus;
         qsort(roots, count, sizeof(*roots), compare_roots);
-        return count;
+        *ret = count;
+        return r;
 }
 
 /* Without a slot number: host bridge (counted from 1), then device and function of the port: 1020, 1031. */
@@ -200,12 +200,15 @@ static void letters(unsigned int index, char buffer[8])
         buffer[n] = '\0';
 }
 
-static void number_cards(const struct vfioctl_ctx *ctx, const struct slots *slots, const struct place *places,
-                         struct card *cards, size_t count)
+static int number_cards(const struct vfioctl_ctx *ctx, const struct slots *slots, const struct place *places,
+                        struct card *cards, size_t count)
 {
         uint64_t roots[256];
-        size_t n_roots = list_roots(ctx, roots, ELEMENTSOF(roots));
+        size_t n_roots = 0;
 
+        int r = list_roots(ctx, roots, ELEMENTSOF(roots), &n_roots);
+        if (r < 0)
+                return r;
         /* Boards that count their slots per socket print a number twice: then it names neither, full or
          * empty. */
         for (size_t i = 0; i < count; i++)
@@ -216,6 +219,7 @@ static void number_cards(const struct vfioctl_ctx *ctx, const struct slots *slot
         for (size_t i = 0; i < count; i++)
                 if (!cards[i].from_slot)
                         cards[i].number = number_from_path(roots, n_roots, &places[i]);
+        return 0;
 }
 
 static int name_gpu(const struct vfioctl_snapshot *snapshot, const struct card *cards, size_t index,
@@ -251,7 +255,7 @@ int topology_name(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapsh
                 return r;
         for (size_t i = 0; i < snapshot->n_gpus; i++)
                 find_card(&slots, &places[i], &cards[i]);
-        number_cards(ctx, &slots, places, cards, snapshot->n_gpus);
+        r = number_cards(ctx, &slots, places, cards, snapshot->n_gpus);
 
         unsigned int n_cards = 0;
         for (size_t i = 0; r >= 0 && i < snapshot->n_gpus; i++) {
