@@ -4,15 +4,20 @@
 #include <ctype.h>
 #include <unistd.h>
 
+/* One line, whatever it quotes: a name or a configuration may hold what a terminal obeys. */
 void complain(const char *format, ...)
 {
+        _cleanup_free_ char *line = NULL;
         va_list arguments;
 
         va_start(arguments, format);
-        (void)fputs("vfioctl: ", stderr);
-        (void)vfprintf(stderr, format, arguments);
-        (void)fputc('\n', stderr);
+        if (vasprintf(&line, format, arguments) < 0)
+                line = NULL;
         va_end(arguments);
+        for (char *at = line; at && *at; at++)
+                if ((unsigned char)*at < ' ' || *at == 127)
+                        *at = '?';
+        (void)fprintf(stderr, "vfioctl: %s\n", line ? line : strerror(ENOMEM));
 }
 
 int complain_errno(int r, const char *what)
