@@ -177,8 +177,11 @@ static int read_pass(struct cli *cli, const struct verb *verbs, size_t n_verbs, 
                         return CODE_DONE;
                 }
                 if (key == ':' || !description) {
+                        /* In the midst of -xq the word is still to come. */
+                        bool is_letter = key == '?' && optopt > 0 && optopt < KEY_ROOT && !find_description(optopt);
+                        const char letter[] = {'-', (char)optopt, '\0'};
                         complain("%s %s; try vfioctl %s%s--help",
-                                 printable(argv[optind - 1], text, sizeof(text)),
+                                 printable(is_letter ? letter : argv[optind - 1], text, sizeof(text)),
                                  key == ':' ? "wants a value" : "is no option here", where ? where : "",
                                  where ? " " : "");
                         return CODE_USAGE;
