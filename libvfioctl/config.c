@@ -189,6 +189,32 @@ static int apply_file(struct vfioctl_ctx *ctx, econf_file *file, char **ret_erro
         return r;
 }
 
+/* libeconf would wait for somebody to write into it. */
+static int refuse_fifo(const struct vfioctl_ctx *ctx, const char *path, char **ret_error)
+{
+        struct stat status;
+
+        if (host_stat(ctx, path, &status) < 0 || !S_ISFIFO(status.st_mode))
+                return 0;
+        return fail(ret_error, "%s%s: is a FIFO and no file", ctx->root, path);
+}
+
+static int refuse_fifos(const struct vfioctl_ctx *ctx, const char *folder, char **ret_error)
+{
+        char path[PATH_MAX];
+        int r = 0;
+
+        if (path_format(path, "%s/" CONFIG_NAME "." CONFIG_SUFFIX, folder))
+                r = refuse_fifo(ctx, path, ret_error);
+        if (r < 0 || !path_format(path, "%s/" CONFIG_NAME "." CONFIG_SUFFIX ".d", folder))
+                return r;
+        _cleanup_dir_ DIR *dir = host_opendir(ctx, path);
+        for (struct dirent *entry; dir && r >= 0 && (entry = readdir(dir));)
+                if (path_format(path, "%s/" CONFIG_NAME "." CONFIG_SUFFIX ".d/%s", folder, entry->d_name))
+                        r = refuse_fifo(ctx, path, ret_error);
+        return r;
+}
+
 static bool any_config(const struct vfioctl_ctx *ctx)
 {
         static const char *const places[] = {
@@ -211,7 +237,12 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
 
         if (!any_config(ctx))
                 return 0;
-        int r = util_format(&vendor, "%s" PATH_LIB_DIR "/" CONFIG_NAME, ctx->root);
+        int r = refuse_fifos(ctx, PATH_LIB_DIR "/" CONFIG_NAME, ret_error);
+        if (r >= 0)
+                r = refuse_fifos(ctx, PATH_ETC_DIR "/" CONFIG_NAME, ret_error);
+        if (r < 0)
+                return r;
+        r = util_format(&vendor, "%s" PATH_LIB_DIR "/" CONFIG_NAME, ctx->root);
         if (r < 0)
                 return r;
         r = util_format(&local, "%s" PATH_ETC_DIR "/" CONFIG_NAME, ctx->root);
