@@ -155,12 +155,14 @@ int assignment_run(struct assignment *assignment, unsigned int plan_flags)
         if (r < 0)
                 return complain_errno(r, "nothing was changed");
         const struct vfioctl_findings *findings = vfioctl_plan_findings(assignment->plan);
-        if (options->json) {
+        bool refused = vfioctl_findings_have_refusal(findings) ||
+                       vfioctl_findings_have_refusal(assignment->findings);
+        if (options->json && (refused || options->dry_run)) {
                 int code = print_plan_json(assignment->plan, assignment->findings);
                 if (code != CODE_DONE)
                         return code;
         }
-        if (vfioctl_findings_have_refusal(findings) || vfioctl_findings_have_refusal(assignment->findings)) {
+        if (refused) {
                 print_findings(assignment->snapshot, findings, VFIOCTL_WARNING);
                 print_findings(assignment->snapshot, assignment->findings, VFIOCTL_WARNING);
                 complain("nothing was changed");
@@ -171,7 +173,12 @@ int assignment_run(struct assignment *assignment, unsigned int plan_flags)
                         print_steps(assignment->plan);
                 return CODE_DONE;
         }
-        if (vfioctl_plan_step_count(assignment->plan) == 0)
-                return CODE_DONE;
-        return run_plan(assignment->cli, assignment->snapshot, assignment->plan, &ops);
+        int code = vfioctl_plan_step_count(assignment->plan) == 0
+                           ? CODE_DONE
+                           : run_plan(assignment->cli, assignment->snapshot, assignment->plan, &ops);
+        /* Not before: when all is looked at again, there is another plan. */
+        if (options->json && code != -EAGAIN &&
+            print_plan_json(assignment->plan, assignment->findings) != CODE_DONE)
+                return code == CODE_DONE ? CODE_FAILED : code;
+        return code;
 }
