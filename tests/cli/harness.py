@@ -164,9 +164,9 @@ class Host:
             self.release()
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def cli(self, *args, faults=None, **more):
+    def cli(self, *args, faults=None, fake=True, **more):
         self.hung |= any("HANG" in key for key in faults or {})
-        return run("--root", self.root, *args, root=self.root, faults=faults, **more)
+        return run("--root", self.root, *args, root=self.root if fake else None, faults=faults, **more)
 
     def start(self, *args, faults=None):
         self.hung |= any("HANG" in key for key in faults or {})
