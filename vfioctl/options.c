@@ -178,7 +178,8 @@ static int read_pass(struct cli *cli, const struct verb *verbs, size_t n_verbs, 
                 }
                 if (key == ':' || !description) {
                         /* In the midst of -xq the word is still to come. */
-                        bool is_letter = key == '?' && optopt > 0 && optopt < KEY_ROOT && !find_description(optopt);
+                        bool is_letter =
+                                key == '?' && optopt > 0 && optopt < KEY_ROOT && !find_description(optopt);
                         const char letter[] = {'-', (char)optopt, '\0'};
                         complain("%s %s; try vfioctl %s%s--help",
                                  printable(is_letter ? letter : argv[optind - 1], text, sizeof(text)),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Runs a program once, its output thrown away, and prints its wall time in microseconds and its peak memory in
- * KiB. A program of its own because a child's peak counts what it was forked from: here that is next to nothing.
+ * Runs a program once, its output thrown away, and prints its wall time in microseconds and its peak memory
+ * in KiB. A program of its own because a child's peak counts what it was forked from: here that is next to
+ * nothing.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ static long now_us(void)
 
         if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
                 return 0;
-        return (long) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+        return (long)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 int main(int argc, char **argv)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The least that a scan can do: read the class of every PCI function below DIR. Prints how many are displays. */
+/* The least that a scan can do: read the class of every PCI function below DIR. Prints how many are displays.
+ */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@ int main(int argc, char **argv)
                 if (entry->d_name[0] == '.')
                         continue;
                 int length = snprintf(path, sizeof(path), "%s/class", entry->d_name);
-                if (length < 0 || (size_t) length >= sizeof(path))
+                if (length < 0 || (size_t)length >= sizeof(path))
                         return 1;
                 int fd = openat(dirfd(dir), path, O_RDONLY | O_CLOEXEC);
                 if (fd < 0)

@@ -17,11 +17,11 @@
 #define MAX_IDS 128
 
 struct shown {
-	struct pci_dev *pdev;
-	unsigned int bus, devfn;
-	int pm_ctrl; /* offset of the power management control, 0 if there is none */
-	u16 true_vendor, true_device;
-	u32 vendor, device, subvendor, subdevice, class, revision;
+        struct pci_dev *pdev;
+        unsigned int bus, devfn;
+        int pm_ctrl; /* offset of the power management control, 0 if there is none */
+        u16 true_vendor, true_device;
+        u32 vendor, device, subvendor, subdevice, class, revision;
 };
 
 static char *map[MAX_IDS];
@@ -33,123 +33,123 @@ static struct pci_ops *true_ops, shown_ops;
 
 static int shown_read(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 *val)
 {
-	int ret = true_ops->read(bus, devfn, where, size, val);
-	unsigned int i;
-	u32 dword;
+        int ret = true_ops->read(bus, devfn, where, size, val);
+        unsigned int i;
+        u32 dword;
 
-	for (i = 0; ret == PCIBIOS_SUCCESSFUL && i < map_count; i++) {
-		const struct shown *s = &shown[i];
+        for (i = 0; ret == PCIBIOS_SUCCESSFUL && i < map_count; i++) {
+                const struct shown *s = &shown[i];
 
-		if (s->bus != bus->number || s->devfn != devfn)
-			continue;
-		if ((where & ~3) == PCI_VENDOR_ID && *val != ~0U)
-			dword = s->device << 16 | s->vendor;
-		else if ((where & ~3) == PCI_CLASS_REVISION)
-			dword = s->class << 8 | s->revision;
-		else if ((where & ~3) == PCI_SUBSYSTEM_VENDOR_ID && s->subvendor)
-			dword = s->subdevice << 16 | s->subvendor;
-		else if (s->pm_ctrl && where == s->pm_ctrl && size > 1)
-			dword = *val | PCI_PM_CTRL_NO_SOFT_RESET; /* no reset by D3hot */
-		else
-			break;
-		*val = where == s->pm_ctrl ? dword : dword >> 8 * (where & 3);
-		if (size < 4)
-			*val &= (1U << 8 * size) - 1;
-		break;
-	}
-	return ret;
+                if (s->bus != bus->number || s->devfn != devfn)
+                        continue;
+                if ((where & ~3) == PCI_VENDOR_ID && *val != ~0U)
+                        dword = s->device << 16 | s->vendor;
+                else if ((where & ~3) == PCI_CLASS_REVISION)
+                        dword = s->class << 8 | s->revision;
+                else if ((where & ~3) == PCI_SUBSYSTEM_VENDOR_ID && s->subvendor)
+                        dword = s->subdevice << 16 | s->subvendor;
+                else if (s->pm_ctrl && where == s->pm_ctrl && size > 1)
+                        dword = *val | PCI_PM_CTRL_NO_SOFT_RESET; /* no reset by D3hot */
+                else
+                        break;
+                *val = where == s->pm_ctrl ? dword : dword >> 8 * (where & 3);
+                if (size < 4)
+                        *val &= (1U << 8 * size) - 1;
+                break;
+        }
+        return ret;
 }
 
 /* virtio takes its device type from the PCI device ID: it sees the true one. */
 static void swap_ids(struct pci_dev *pdev, bool to_true)
 {
-	unsigned int i;
+        unsigned int i;
 
-	for (i = 0; i < map_count; i++) {
-		const struct shown *s = &shown[i];
+        for (i = 0; i < map_count; i++) {
+                const struct shown *s = &shown[i];
 
-		if (s->bus != pdev->bus->number || s->devfn != pdev->devfn)
-			continue;
-		pdev->vendor = to_true ? s->true_vendor : s->vendor;
-		pdev->device = to_true ? s->true_device : s->device;
-	}
+                if (s->bus != pdev->bus->number || s->devfn != pdev->devfn)
+                        continue;
+                pdev->vendor = to_true ? s->true_vendor : s->vendor;
+                pdev->device = to_true ? s->true_device : s->device;
+        }
 }
 
 static int probe_enter(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	struct virtio_pci_modern_device *mdev = (void *)regs_get_kernel_argument(regs, 0);
+        struct virtio_pci_modern_device *mdev = (void *)regs_get_kernel_argument(regs, 0);
 
-	*(struct pci_dev **)ri->data = mdev->pci_dev;
-	swap_ids(mdev->pci_dev, true);
-	return 0;
+        *(struct pci_dev **)ri->data = mdev->pci_dev;
+        swap_ids(mdev->pci_dev, true);
+        return 0;
 }
 
 static int probe_leave(struct kretprobe_instance *ri, struct pt_regs *regs)
 {
-	swap_ids(*(struct pci_dev **)ri->data, false);
-	return 0;
+        swap_ids(*(struct pci_dev **)ri->data, false);
+        return 0;
 }
 
 static struct kretprobe virtio_probe = {
-	.kp.symbol_name = "vp_modern_probe",
-	.entry_handler = probe_enter,
-	.handler = probe_leave,
-	.data_size = sizeof(struct pci_dev *),
-	.maxactive = 16,
+        .kp.symbol_name = "vp_modern_probe",
+        .entry_handler = probe_enter,
+        .handler = probe_leave,
+        .data_size = sizeof(struct pci_dev *),
+        .maxactive = 16,
 };
 
 static int __init parse(const char *text, struct shown *s)
 {
-	unsigned int domain, bus, slot, func;
+        unsigned int domain, bus, slot, func;
 
-	if (sscanf(text, "%x:%x:%x.%x/%x/%x/%x/%x/%x/%x", &domain, &bus, &slot, &func, &s->vendor,
-		   &s->device, &s->subvendor, &s->subdevice, &s->class, &s->revision) != 10)
-		return -EINVAL;
-	s->bus = bus;
-	s->devfn = PCI_DEVFN(slot, func);
-	s->pdev = pci_get_domain_bus_and_slot(domain, bus, s->devfn);
-	return s->pdev ? 0 : -ENODEV;
+        if (sscanf(text, "%x:%x:%x.%x/%x/%x/%x/%x/%x/%x", &domain, &bus, &slot, &func, &s->vendor, &s->device,
+                   &s->subvendor, &s->subdevice, &s->class, &s->revision) != 10)
+                return -EINVAL;
+        s->bus = bus;
+        s->devfn = PCI_DEVFN(slot, func);
+        s->pdev = pci_get_domain_bus_and_slot(domain, bus, s->devfn);
+        return s->pdev ? 0 : -ENODEV;
 }
 
 static int __init labids_init(void)
 {
-	unsigned int i;
-	int ret;
+        unsigned int i;
+        int ret;
 
-	for (i = 0; i < map_count; i++) {
-		ret = parse(map[i], &shown[i]);
-		if (ret) {
-			pr_err("labids: no such function: %s\n", map[i]);
-			return ret;
-		}
-	}
-	ret = register_kretprobe(&virtio_probe);
-	if (ret)
-		return ret;
-	for (i = 0; i < map_count; i++) {
-		struct shown *s = &shown[i];
-		struct pci_dev *pdev = s->pdev;
+        for (i = 0; i < map_count; i++) {
+                ret = parse(map[i], &shown[i]);
+                if (ret) {
+                        pr_err("labids: no such function: %s\n", map[i]);
+                        return ret;
+                }
+        }
+        ret = register_kretprobe(&virtio_probe);
+        if (ret)
+                return ret;
+        for (i = 0; i < map_count; i++) {
+                struct shown *s = &shown[i];
+                struct pci_dev *pdev = s->pdev;
 
-		s->pm_ctrl = pdev->pm_cap ? pdev->pm_cap + PCI_PM_CTRL : 0;
-		s->true_vendor = pdev->vendor;
-		s->true_device = pdev->device;
-		pdev->vendor = s->vendor;
-		pdev->device = s->device;
-		pdev->class = s->class;
-		pdev->revision = s->revision;
-		if (s->subvendor) {
-			pdev->subsystem_vendor = s->subvendor;
-			pdev->subsystem_device = s->subdevice;
-		}
-		if (pdev->bus->ops != &shown_ops) {
-			true_ops = pdev->bus->ops;
-			shown_ops = *true_ops;
-			shown_ops.read = shown_read;
-			pci_bus_set_ops(pdev->bus, &shown_ops);
-		}
-		pci_dev_put(pdev);
-	}
-	return 0;
+                s->pm_ctrl = pdev->pm_cap ? pdev->pm_cap + PCI_PM_CTRL : 0;
+                s->true_vendor = pdev->vendor;
+                s->true_device = pdev->device;
+                pdev->vendor = s->vendor;
+                pdev->device = s->device;
+                pdev->class = s->class;
+                pdev->revision = s->revision;
+                if (s->subvendor) {
+                        pdev->subsystem_vendor = s->subvendor;
+                        pdev->subsystem_device = s->subdevice;
+                }
+                if (pdev->bus->ops != &shown_ops) {
+                        true_ops = pdev->bus->ops;
+                        shown_ops = *true_ops;
+                        shown_ops.read = shown_read;
+                        pci_bus_set_ops(pdev->bus, &shown_ops);
+                }
+                pci_dev_put(pdev);
+        }
+        return 0;
 }
 module_init(labids_init);
 
