@@ -1,9 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config.h"
 #include "host.h"
+#include "lazy.h"
 
 #include <libeconf.h>
 #include <unistd.h>
+
+struct econf_calls {
+        LAZY_MEMBER(econf_errLocation);
+        LAZY_MEMBER(econf_errString);
+        LAZY_MEMBER(econf_freeArray);
+        LAZY_MEMBER(econf_freeFile);
+        LAZY_MEMBER(econf_getGroups);
+        LAZY_MEMBER(econf_getKeys);
+        LAZY_MEMBER(econf_getPath);
+        LAZY_MEMBER(econf_getStringValue);
+        LAZY_MEMBER(econf_readDirsHistory);
+};
+
+static const struct lazy_symbol econf_symbols[] = {
+        LAZY_SYMBOL(struct econf_calls, econf_errLocation),
+        LAZY_SYMBOL(struct econf_calls, econf_errString),
+        LAZY_SYMBOL(struct econf_calls, econf_freeArray),
+        LAZY_SYMBOL(struct econf_calls, econf_freeFile),
+        LAZY_SYMBOL(struct econf_calls, econf_getGroups),
+        LAZY_SYMBOL(struct econf_calls, econf_getKeys),
+        LAZY_SYMBOL(struct econf_calls, econf_getPath),
+        LAZY_SYMBOL(struct econf_calls, econf_getStringValue),
+        LAZY_SYMBOL(struct econf_calls, econf_readDirsHistory),
+};
 
 int config_parse_time(const char *text, unsigned int *ret_ms)
 {
@@ -129,9 +154,10 @@ static unsigned long find_line(const char *path, const char *name)
         return found ? number : 0;
 }
 
-static int apply_key(struct vfioctl_ctx *ctx, econf_file *file, const char *name, char **ret_error)
+static int apply_key(struct vfioctl_ctx *ctx, const struct econf_calls *econf, econf_file *file,
+                     const char *name, char **ret_error)
 {
-        _cleanup_free_ char *value = NULL, *path = econf_getPath(file);
+        _cleanup_free_ char *value = NULL, *path = econf->econf_getPath(file);
         const struct key *key = find_key(name);
         const char *where = path ? path : CONFIG_NAME "." CONFIG_SUFFIX;
 
@@ -140,9 +166,9 @@ static int apply_key(struct vfioctl_ctx *ctx, econf_file *file, const char *name
                         find_line(path, name), name);
                 return 0;
         }
-        econf_err e = econf_getStringValue(file, NULL, name, &value);
+        econf_err e = econf->econf_getStringValue(file, NULL, name, &value);
         if (e != ECONF_SUCCESS && e != ECONF_KEY_HAS_NULL_VALUE)
-                return fail(ret_error, "%s: %s: %s", where, name, econf_errString(e));
+                return fail(ret_error, "%s: %s: %s", where, name, econf->econf_errString(e));
         int r = key->set(ctx, value ? value : "", key->offset);
         if (r < 0 && r != -ENOMEM)
                 r = fail(ret_error, "%s:%lu: %s = '%s' is not %s", where, find_line(path, name), name,
@@ -161,9 +187,10 @@ static bool is_inside(const struct vfioctl_ctx *ctx, const char *path)
                 inside.st_dev == true_file.st_dev && inside.st_ino == true_file.st_ino);
 }
 
-static int apply_file(struct vfioctl_ctx *ctx, econf_file *file, char **ret_error)
+static int apply_file(struct vfioctl_ctx *ctx, const struct econf_calls *econf, econf_file *file,
+                      char **ret_error)
 {
-        _cleanup_free_ char *path = econf_getPath(file);
+        _cleanup_free_ char *path = econf->econf_getPath(file);
         char **names = NULL, **groups = NULL;
         size_t count = 0;
 
@@ -171,21 +198,21 @@ static int apply_file(struct vfioctl_ctx *ctx, econf_file *file, char **ret_erro
                 return fail(ret_error, "%s: leads out of %s", path ? path : CONFIG_NAME, ctx->root);
 
         /* One flat file: a [section] would hide its keys, so it is said. */
-        if (econf_getGroups(file, &count, &groups) == ECONF_SUCCESS) {
+        if (econf->econf_getGroups(file, &count, &groups) == ECONF_SUCCESS) {
                 for (size_t i = 0; i < count; i++)
                         ctx_log(ctx, VFIOCTL_LOG_WARNING, "%s.%s: section '%s' is ignored", CONFIG_NAME,
                                 CONFIG_SUFFIX, groups[i]);
-                econf_freeArray(groups);
+                econf->econf_freeArray(groups);
         }
-        econf_err e = econf_getKeys(file, NULL, &count, &names);
+        econf_err e = econf->econf_getKeys(file, NULL, &count, &names);
         if (e == ECONF_NOKEY)
                 return 0;
         if (e != ECONF_SUCCESS)
-                return fail(ret_error, CONFIG_NAME "." CONFIG_SUFFIX ": %s", econf_errString(e));
+                return fail(ret_error, CONFIG_NAME "." CONFIG_SUFFIX ": %s", econf->econf_errString(e));
         int r = 0;
         for (size_t i = 0; r == 0 && i < count; i++)
-                r = apply_key(ctx, file, names[i], ret_error);
-        econf_freeArray(names);
+                r = apply_key(ctx, econf, file, names[i], ret_error);
+        econf->econf_freeArray(names);
         return r;
 }
 
@@ -237,6 +264,9 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
 
         if (!any_config(ctx))
                 return 0;
+        struct econf_calls loaded, *econf = &loaded;
+        if (lazy_open("libeconf.so.0", econf_symbols, ELEMENTSOF(econf_symbols), econf) < 0)
+                return fail(ret_error, "the configuration cannot be read: libeconf is missing");
         int r = refuse_fifos(ctx, PATH_LIB_DIR "/" CONFIG_NAME, ret_error);
         if (r >= 0)
                 r = refuse_fifos(ctx, PATH_ETC_DIR "/" CONFIG_NAME, ret_error);
@@ -248,21 +278,21 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
         r = util_format(&local, "%s" PATH_ETC_DIR "/" CONFIG_NAME, ctx->root);
         if (r < 0)
                 return r;
-        econf_err e =
-                econf_readDirsHistory(&files, &count, vendor, local, CONFIG_NAME, CONFIG_SUFFIX, "=", "#");
+        econf_err e = econf->econf_readDirsHistory(&files, &count, vendor, local, CONFIG_NAME, CONFIG_SUFFIX,
+                                                   "=", "#");
         if (e == ECONF_NOFILE)
                 return 0;
         if (e != ECONF_SUCCESS) {
                 _cleanup_free_ char *path = NULL;
                 uint64_t line = 0;
-                econf_errLocation(&path, &line);
+                econf->econf_errLocation(&path, &line);
                 return fail(ret_error, "%s:%llu: %s", path ? path : local, (unsigned long long)line,
-                            econf_errString(e));
+                            econf->econf_errString(e));
         }
         for (size_t i = 0; i < count; i++) {
                 if (r >= 0)
-                        r = apply_file(ctx, files[i], ret_error);
-                econf_freeFile(files[i]);
+                        r = apply_file(ctx, econf, files[i], ret_error);
+                econf->econf_freeFile(files[i]);
         }
         free(files);
         return r;

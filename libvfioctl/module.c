@@ -1,58 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "module.h"
 #include "host.h"
+#include "lazy.h"
 
-#include <dlfcn.h>
 #include <libkmod.h>
 
-/*
- * libkmod is loaded here and not by the dynamic linker: it brings libcrypto and two decompressors along,
- * which cost a change of mode more than all of its own work, and most changes find vfio-pci loaded.
- */
+/* libkmod brings libcrypto and two decompressors along; most changes of mode find vfio-pci loaded. */
 struct kmod_calls {
-        void *library;
-        __typeof__(kmod_new) *new;
-        __typeof__(kmod_unref) *unref;
-        __typeof__(kmod_set_log_fn) *set_log_fn;
-        __typeof__(kmod_module_new_from_lookup) *new_from_lookup;
-        __typeof__(kmod_module_probe_insert_module) *insert;
-        __typeof__(kmod_module_get_module) *get_module;
-        __typeof__(kmod_module_unref) *module_unref;
-        __typeof__(kmod_module_unref_list) *unref_list;
-        __typeof__(kmod_list_next) *next;
+        LAZY_MEMBER(kmod_new);
+        LAZY_MEMBER(kmod_unref);
+        LAZY_MEMBER(kmod_set_log_fn);
+        LAZY_MEMBER(kmod_module_new_from_lookup);
+        LAZY_MEMBER(kmod_module_probe_insert_module);
+        LAZY_MEMBER(kmod_module_get_module);
+        LAZY_MEMBER(kmod_module_unref);
+        LAZY_MEMBER(kmod_module_unref_list);
+        LAZY_MEMBER(kmod_list_next);
 };
 
-static int resolve(void *library, const char *name, void *ret)
-{
-        /* Programs that have libkmod already (or stand in for it) come first. */
-        void *symbol = dlsym(RTLD_DEFAULT, name);
-        if (!symbol && library)
-                symbol = dlsym(library, name);
-        if (!symbol)
-                return -ENOSYS;
-        memcpy(ret, &symbol, sizeof(symbol));
-        return 0;
-}
-
-static int kmod_calls_open(struct kmod_calls *calls)
-{
-        struct kmod_calls c = {.library = dlopen("libkmod.so.2", RTLD_NOW | RTLD_LOCAL)};
-
-        if (resolve(c.library, "kmod_new", &c.new) < 0 || resolve(c.library, "kmod_unref", &c.unref) < 0 ||
-            resolve(c.library, "kmod_set_log_fn", &c.set_log_fn) < 0 ||
-            resolve(c.library, "kmod_module_new_from_lookup", &c.new_from_lookup) < 0 ||
-            resolve(c.library, "kmod_module_probe_insert_module", &c.insert) < 0 ||
-            resolve(c.library, "kmod_module_get_module", &c.get_module) < 0 ||
-            resolve(c.library, "kmod_module_unref", &c.module_unref) < 0 ||
-            resolve(c.library, "kmod_module_unref_list", &c.unref_list) < 0 ||
-            resolve(c.library, "kmod_list_next", &c.next) < 0) {
-                if (c.library)
-                        dlclose(c.library);
-                return -ENOSYS;
-        }
-        *calls = c;
-        return 0;
-}
+static const struct lazy_symbol kmod_symbols[] = {
+        LAZY_SYMBOL(struct kmod_calls, kmod_new),
+        LAZY_SYMBOL(struct kmod_calls, kmod_unref),
+        LAZY_SYMBOL(struct kmod_calls, kmod_set_log_fn),
+        LAZY_SYMBOL(struct kmod_calls, kmod_module_new_from_lookup),
+        LAZY_SYMBOL(struct kmod_calls, kmod_module_probe_insert_module),
+        LAZY_SYMBOL(struct kmod_calls, kmod_module_get_module),
+        LAZY_SYMBOL(struct kmod_calls, kmod_module_unref),
+        LAZY_SYMBOL(struct kmod_calls, kmod_module_unref_list),
+        LAZY_SYMBOL(struct kmod_calls, kmod_list_next),
+};
 
 static void log_nothing(void *data, int priority, const char *file, int line, const char *fn,
                         const char *format, va_list arguments)
@@ -64,10 +40,11 @@ static int load_list(const struct kmod_calls *calls, struct kmod_list *list)
 {
         int result = -ENOENT;
 
-        for (struct kmod_list *item = list; item; item = calls->next(list, item)) {
-                struct kmod_module *module = calls->get_module(item);
-                int r = calls->insert(module, KMOD_PROBE_APPLY_BLACKLIST, NULL, NULL, NULL, NULL);
-                calls->module_unref(module);
+        for (struct kmod_list *item = list; item; item = calls->kmod_list_next(list, item)) {
+                struct kmod_module *module = calls->kmod_module_get_module(item);
+                int r = calls->kmod_module_probe_insert_module(module, KMOD_PROBE_APPLY_BLACKLIST, NULL, NULL,
+                                                               NULL, NULL);
+                calls->kmod_module_unref(module);
                 /* A positive result says that the blacklist kept it out: kmod_module_probe_insert_module().
                  */
                 if (r == 0)
@@ -92,23 +69,21 @@ int module_load(const struct vfioctl_ctx *ctx, const char *name)
                 if (r < 0)
                         return r;
         }
-        int r = kmod_calls_open(&calls);
+        int r = lazy_open("libkmod.so.2", kmod_symbols, ELEMENTSOF(kmod_symbols), &calls);
         if (r < 0)
                 return r;
 
-        struct kmod_ctx *kmod = calls.new(folder, NULL);
+        struct kmod_ctx *kmod = calls.kmod_new(folder, NULL);
         if (!kmod) {
                 r = -ENOMEM;
         } else {
                 struct kmod_list *list = NULL;
-                calls.set_log_fn(kmod, log_nothing, NULL);
-                r = calls.new_from_lookup(kmod, name, &list);
+                calls.kmod_set_log_fn(kmod, log_nothing, NULL);
+                r = calls.kmod_module_new_from_lookup(kmod, name, &list);
                 if (r >= 0)
                         r = load_list(&calls, list);
-                calls.unref_list(list);
-                calls.unref(kmod);
+                calls.kmod_module_unref_list(list);
+                calls.kmod_unref(kmod);
         }
-        if (calls.library)
-                dlclose(calls.library);
         return r;
 }

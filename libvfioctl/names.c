@@ -1,30 +1,46 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "names.h"
+#include "lazy.h"
 
 #include <ctype.h>
-#include <dlfcn.h>
 #include <libudev.h>
 #include <pci/pci.h>
 
-/*
- * Loaded on demand, as libkmod is: a change of mode names nothing. Only pci_init() would fill in the
- * callbacks, and it would look for buses too, so they are set here.
- */
-struct pci_calls {
-        void *library;
-        __typeof__(pci_alloc) *alloc;
-        __typeof__(pci_cleanup) *cleanup;
-        __typeof__(pci_lookup_name) *lookup_name;
+struct udev_calls {
+        LAZY_MEMBER(udev_new);
+        LAZY_MEMBER(udev_unref);
+        LAZY_MEMBER(udev_hwdb_new);
+        LAZY_MEMBER(udev_hwdb_unref);
+        LAZY_MEMBER(udev_hwdb_get_properties_list_entry);
+        LAZY_MEMBER(udev_list_entry_get_by_name);
+        LAZY_MEMBER(udev_list_entry_get_value);
 };
 
-static bool resolve(void *library, const char *name, void *ret)
-{
-        void *symbol = dlsym(library, name);
-        if (!symbol)
-                return false;
-        memcpy(ret, &symbol, sizeof(symbol));
-        return true;
-}
+static const struct lazy_symbol udev_symbols[] = {
+        LAZY_SYMBOL(struct udev_calls, udev_new),
+        LAZY_SYMBOL(struct udev_calls, udev_unref),
+        LAZY_SYMBOL(struct udev_calls, udev_hwdb_new),
+        LAZY_SYMBOL(struct udev_calls, udev_hwdb_unref),
+        LAZY_SYMBOL(struct udev_calls, udev_hwdb_get_properties_list_entry),
+        LAZY_SYMBOL(struct udev_calls, udev_list_entry_get_by_name),
+        LAZY_SYMBOL(struct udev_calls, udev_list_entry_get_value),
+};
+
+/*
+ * Of libpci, only pci_init() would fill in the callbacks, and it would look for buses too, so they are set
+ * here.
+ */
+struct pci_calls {
+        LAZY_MEMBER(pci_alloc);
+        LAZY_MEMBER(pci_cleanup);
+        LAZY_MEMBER(pci_lookup_name);
+};
+
+static const struct lazy_symbol pci_symbols[] = {
+        LAZY_SYMBOL(struct pci_calls, pci_alloc),
+        LAZY_SYMBOL(struct pci_calls, pci_cleanup),
+        LAZY_SYMBOL(struct pci_calls, pci_lookup_name),
+};
 
 /* libpci does not expect this to return. Without a bus to read, all it can be called for is want of memory.
  */
@@ -66,8 +82,13 @@ static int set_name(struct vfioctl_function *function, const char *name)
  */
 static int name_by_udev(struct vfioctl_snapshot *snapshot, bool *ret_all)
 {
-        struct udev *udev = udev_new();
-        struct udev_hwdb *hwdb = udev ? udev_hwdb_new(udev) : NULL;
+        struct udev_calls calls;
+        if (lazy_open("libudev.so.1", udev_symbols, ELEMENTSOF(udev_symbols), &calls) < 0) {
+                *ret_all = false;
+                return 0;
+        }
+        struct udev *udev = calls.udev_new();
+        struct udev_hwdb *hwdb = udev ? calls.udev_hwdb_new(udev) : NULL;
         int r = 0;
 
         *ret_all = hwdb != NULL;
@@ -76,15 +97,15 @@ static int name_by_udev(struct vfioctl_snapshot *snapshot, bool *ret_all)
                 struct udev_list_entry *entry;
                 char key[32];
                 (void)snprintf(key, sizeof(key), "pci:v%08Xd%08X*", function->vendor, function->device);
-                entry = udev_hwdb_get_properties_list_entry(hwdb, key, 0);
-                entry = entry ? udev_list_entry_get_by_name(entry, "ID_MODEL_FROM_DATABASE") : NULL;
-                if (entry && udev_list_entry_get_value(entry))
-                        r = set_name(function, udev_list_entry_get_value(entry));
+                entry = calls.udev_hwdb_get_properties_list_entry(hwdb, key, 0);
+                entry = entry ? calls.udev_list_entry_get_by_name(entry, "ID_MODEL_FROM_DATABASE") : NULL;
+                if (entry && calls.udev_list_entry_get_value(entry))
+                        r = set_name(function, calls.udev_list_entry_get_value(entry));
                 else
                         *ret_all = false;
         }
-        udev_hwdb_unref(hwdb);
-        udev_unref(udev);
+        calls.udev_hwdb_unref(hwdb);
+        calls.udev_unref(udev);
         return r;
 }
 
@@ -95,9 +116,9 @@ static int name_by_libpci(const struct pci_calls *calls, struct pci_access *acce
 
         if (function->name)
                 return 0;
-        const char *name =
-                calls->lookup_name(access, buffer, sizeof(buffer), PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_NUMBERS,
-                                   function->vendor, function->device);
+        const char *name = calls->pci_lookup_name(access, buffer, sizeof(buffer),
+                                                  PCI_LOOKUP_DEVICE | PCI_LOOKUP_NO_NUMBERS, function->vendor,
+                                                  function->device);
         return name && *name ? set_name(function, name) : 0;
 }
 
@@ -109,13 +130,8 @@ int names_find(struct vfioctl_snapshot *snapshot)
         int r = name_by_udev(snapshot, &all);
         if (r < 0 || all)
                 return r;
-        calls.library = dlopen("libpci.so.3", RTLD_NOW | RTLD_LOCAL);
-        if (!calls.library)
-                return 0;
-        if (resolve(calls.library, "pci_alloc", &calls.alloc) &&
-            resolve(calls.library, "pci_cleanup", &calls.cleanup) &&
-            resolve(calls.library, "pci_lookup_name", &calls.lookup_name)) {
-                struct pci_access *access = calls.alloc();
+        if (lazy_open("libpci.so.3", pci_symbols, ELEMENTSOF(pci_symbols), &calls) >= 0) {
+                struct pci_access *access = calls.pci_alloc();
                 if (access) {
                         access->error = on_error;
                         access->warning = be_silent;
@@ -124,8 +140,7 @@ int names_find(struct vfioctl_snapshot *snapshot)
                 for (size_t i = 0; access && r >= 0 && i < snapshot->n_functions; i++)
                         r = name_by_libpci(&calls, access, snapshot->functions[i]);
                 if (access)
-                        calls.cleanup(access);
+                        calls.pci_cleanup(access);
         }
-        dlclose(calls.library);
         return r;
 }
