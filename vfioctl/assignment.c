@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "assignment.h"
+#include "json.h"
 
 static void target_clear(const struct assignment *assignment, struct target *target)
 {

@@ -48,6 +48,8 @@ struct cli {
         struct vfioctl_ctx *ctx;
         char **arguments;
         size_t n_arguments;
+        /* {"steps":[...],"findings":[...]} on stdout, an exit code; there with --json only, see report.h. */
+        int (*print_plan_json)(const struct vfioctl_plan *plan, const struct vfioctl_findings *more);
 };
 
 struct verb {
@@ -57,7 +59,7 @@ struct verb {
         const char *description;
         unsigned int options; /* enum verb_option */
         size_t min_arguments, max_arguments;
-        int (*run)(struct cli *cli); /* returns an exit code */
+        int (*run)(struct cli *cli); /* returns an exit code; NULL: vfioctl-report.so has it */
 };
 
 DEFINE_CLEANUP(struct vfioctl_findings, vfioctl_findings_free)
@@ -73,15 +75,10 @@ DEFINE_CLEANUP(struct vfioctl_lock, vfioctl_lock_free)
 #define _cleanup_plan_     _cleanup_(vfioctl_plan_freep)
 #define _cleanup_lock_     _cleanup_(vfioctl_lock_freep)
 
-/* ---- the verbs ---- */
+/* ---- the verbs that the program itself holds; report.h has the others ---- */
 
-int verb_list(struct cli *cli);
-int verb_show(struct cli *cli);
-int verb_check(struct cli *cli);
 int verb_to_vm(struct cli *cli);
 int verb_to_host(struct cli *cli);
-int verb_assign(struct cli *cli);
-int verb_unassign(struct cli *cli);
 
 /* ---- options.c ---- */
 
@@ -122,7 +119,7 @@ int outcome_code(enum vfioctl_outcome outcome);
 int run_plan(struct cli *cli, const struct vfioctl_snapshot *snapshot, const struct vfioctl_plan *plan,
              const struct vfioctl_apply_ops *ops);
 
-/* ---- output.c ---- */
+/* ---- text.c ---- */
 
 const char *gpu_label(const struct vfioctl_snapshot *snapshot, const char *address);
 /* Refusals and warnings on stderr, one line each, with the way out. */
@@ -130,7 +127,4 @@ void print_findings(const struct vfioctl_snapshot *snapshot, const struct vfioct
                     enum vfioctl_severity least);
 /* The steps of a dry run on stdout. */
 void print_steps(const struct vfioctl_plan *plan);
-/* {"steps":[...],"findings":[...]} on stdout; `more` (may be NULL) adds to the findings. */
-int print_plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findings *more);
-
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "cli.h"
+#include "report.h"
 
+#include <dlfcn.h>
 #include <signal.h>
 
 #define ANY_NUMBER SIZE_MAX
@@ -10,14 +11,14 @@ static const struct verb verbs[] = {
          "Lists every GPU: its card, memory, NUMA node, address, mode, who uses it, and whether a VM can "
          "have it.\n"
          "Works without root; what cannot be seen then is shown as '?'.",
-         OPTION_COLUMNS | OPTION_NOHEADINGS, 0, 0, verb_list},
+         OPTION_COLUMNS | OPTION_NOHEADINGS, 0, 0, NULL},
         {"show", "GPU", "everything known of one GPU", "Shows everything that is known of one GPU.", 0, 1, 1,
-         verb_show},
+         NULL},
         {"check", "[GPU...]", "what stands against handing a GPU out",
          "Prints findings: what stands against handing out these GPUs (or all), why, and what to do about "
          "it.\n"
          "Exits with 3 when there is a refusal.",
-         0, 0, ANY_NUMBER, verb_check},
+         0, 0, ANY_NUMBER, NULL},
         {"to-vm", "GPU...", "bind GPUs to vfio-pci",
          "Takes GPUs, with all their functions, from their host drivers and binds them to vfio-pci: all or "
          "none.",
@@ -29,10 +30,10 @@ static const struct verb verbs[] = {
          "Gives each VM one GPU (or --count of them): picks free ones, binds them to vfio-pci and writes "
          "them into\n"
          "the VMs' definitions. All or nothing. A VM that has its GPU already is left as it is.",
-         OPTION_DRY_RUN | OPTION_GPU | OPTION_COUNT | OPTION_SHARE, 1, ANY_NUMBER, verb_assign},
+         OPTION_DRY_RUN | OPTION_GPU | OPTION_COUNT | OPTION_SHARE, 1, ANY_NUMBER, NULL},
         {"unassign", "VM...", "take GPUs out of VMs",
          "Takes GPUs (all, or those given with --gpu) out of the VMs' definitions. The GPUs stay in mode vm.",
-         OPTION_DRY_RUN | OPTION_GPU, 1, ANY_NUMBER, verb_unassign},
+         OPTION_DRY_RUN | OPTION_GPU, 1, ANY_NUMBER, NULL},
 };
 
 static void log_line(void *userdata, enum vfioctl_log_level level, const char *line)
@@ -41,6 +42,25 @@ static void log_line(void *userdata, enum vfioctl_log_level level, const char *l
 
         if (level == VFIOCTL_LOG_WARNING ? !options->quiet : options->verbose)
                 complain("%s", line);
+}
+
+/* The verb's function, from the module where it is not here; NULL, with a word said, when that is not there.
+ */
+static report_fn find_run(struct cli *cli)
+{
+        report_fn (*report)(struct cli *);
+
+        if (cli->verb->run && !cli->options.json)
+                return cli->verb->run;
+        void *module = dlopen(REPORT_MODULE, RTLD_NOW | RTLD_LOCAL);
+        void *symbol = module ? dlsym(module, REPORT_FUNCTION) : NULL;
+        if (!symbol) {
+                complain("%s cannot be loaded: %s", REPORT_MODULE, dlerror());
+                return NULL;
+        }
+        memcpy(&report, &symbol, sizeof(report));
+        report_fn run = report(cli);
+        return cli->verb->run ? cli->verb->run : run;
 }
 
 static int run(struct cli *cli)
@@ -61,7 +81,8 @@ static int run(struct cli *cli)
                 complain("%s", error ? error : strerror(-r));
                 return CODE_USAGE;
         }
-        return cli->verb->run(cli);
+        report_fn verb = find_run(cli);
+        return verb ? verb(cli) : CODE_FAILED;
 }
 
 int main(int argc, char **argv)
@@ -73,12 +94,12 @@ int main(int argc, char **argv)
         int code = options_read(&cli, verbs, ELEMENTSOF(verbs), argc, argv);
         if (code < 0)
                 code = run(&cli);
-        cli.ctx = vfioctl_ctx_free(cli.ctx);
-        options_clear(&cli.options);
         if (fflush(stdout) == EOF && code == CODE_DONE) {
                 if (errno != EPIPE)
                         complain("cannot write: %s", strerror(errno));
                 code = CODE_FAILED;
         }
-        return code;
+        /* No tidying up: the worker ends by itself when its socket closes, and waiting for that takes longer.
+         */
+        exit(code);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "assignment.h"
-#include "output.h"
+#include "json.h"
 
 #define TRIES_MAX 5
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "output.h"
+#include "json.h"
 #include "virt.h"
 
 static void print_text(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings)

@@ -2,7 +2,7 @@
 #include <libsmartcols.h>
 #include <strings.h>
 
-#include "output.h"
+#include "json.h"
 #include "use.h"
 #include "virt.h"
 

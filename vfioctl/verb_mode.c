@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "output.h"
+#include "cli.h"
 
 /* Bounds the times that another vfioctl may get in between. */
 #define TRIES_MAX 5
@@ -83,7 +83,7 @@ static int try_once(struct cli *cli, struct change *change)
         const struct vfioctl_findings *findings = vfioctl_plan_findings(change->plan);
         bool refused = vfioctl_findings_have_refusal(findings) || vfioctl_findings_have_refusal(busy);
         if (cli->options.json && (refused || cli->options.dry_run)) {
-                code = print_plan_json(change->plan, busy);
+                code = cli->print_plan_json(change->plan, busy);
                 if (code != CODE_DONE)
                         return code;
         }
@@ -102,7 +102,7 @@ static int try_once(struct cli *cli, struct change *change)
                        ? CODE_DONE
                        : run_plan(cli, change->snapshot, change->plan, NULL);
         /* Not before: when all is looked at again, there is another plan. */
-        if (cli->options.json && code != -EAGAIN && print_plan_json(change->plan, busy) != CODE_DONE)
+        if (cli->options.json && code != -EAGAIN && cli->print_plan_json(change->plan, busy) != CODE_DONE)
                 return code == CODE_DONE ? CODE_FAILED : code;
         return code;
 }

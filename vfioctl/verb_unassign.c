@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "assignment.h"
+#include "json.h"
 
 /* With a GPU that is gone, go its companions: the functions of its slot that we had added. */
 static bool is_gone(const struct vfioctl_address *gone, const struct vfioctl_address *address, bool is_ours)

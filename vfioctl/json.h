@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#ifndef VFIOCTL_OUTPUT_H
-#define VFIOCTL_OUTPUT_H
+#ifndef VFIOCTL_JSON_H
+#define VFIOCTL_JSON_H
 
-#include <json.h>
+#include <json-c/json.h>
 
-#include "cli.h"
+#include "report.h"
 
 /* json-c with this program's habits: NULL is null, what cannot be added is dropped and freed. */
 struct json_object *json_string(const char *text);

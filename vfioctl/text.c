@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli.h"
+
+const char *gpu_label(const struct vfioctl_snapshot *snapshot, const char *address)
+{
+        struct vfioctl_address parsed;
+
+        if (!address)
+                return NULL;
+        const struct vfioctl_gpu *gpu = snapshot && vfioctl_address_parse(address, &parsed) == 0
+                                                ? vfioctl_snapshot_gpu_at(snapshot, &parsed)
+                                                : NULL;
+        return gpu ? vfioctl_gpu_name(gpu) : address;
+}
+
+void print_findings(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings,
+                    enum vfioctl_severity least)
+{
+        for (size_t i = 0; i < vfioctl_findings_count(findings); i++) {
+                const struct vfioctl_finding *finding = vfioctl_findings_get(findings, i);
+                const char *label = gpu_label(snapshot, finding->gpu);
+                if (finding->severity > least)
+                        continue;
+                complain("%s%s%s: %s%s%s", label ? label : "", label ? ": " : "", finding->code,
+                         finding->text, finding->fix ? "; to mend it: " : "",
+                         finding->fix ? finding->fix : "");
+        }
+}
+
+void print_steps(const struct vfioctl_plan *plan)
+{
+        if (vfioctl_plan_step_count(plan) == 0)
+                printf("nothing to do\n");
+        for (size_t i = 0; i < vfioctl_plan_step_count(plan); i++) {
+                const struct vfioctl_step *step = vfioctl_plan_step(plan, i);
+                printf("%s\n", vfioctl_step_text(step));
+        }
+}
