@@ -20,6 +20,12 @@ struct scan {
 
 enum unit_kind { UNIT_NONE, UNIT_MANAGER, UNIT_SYSTEMD, UNIT_CONTAINER };
 
+static bool ends_with(const char *text, size_t length, const char *suffix)
+{
+        size_t size = strlen(suffix);
+        return length > size && memcmp(text + length - size, suffix, size) == 0;
+}
+
 static enum unit_kind unit_kind(const char *part, size_t length, const char **ret_id)
 {
         const char *id = NULL;
@@ -32,8 +38,7 @@ static enum unit_kind unit_kind(const char *part, size_t length, const char **re
                 *ret_id = id;
                 return UNIT_CONTAINER;
         }
-        if ((length <= 8 || strncmp(part + length - 8, ".service", 8) != 0) &&
-            (length <= 6 || strncmp(part + length - 6, ".scope", 6) != 0))
+        if (!ends_with(part, length, ".service") && !ends_with(part, length, ".scope"))
                 return UNIT_NONE;
         return util_has_prefix(part, "user@") ? UNIT_MANAGER : UNIT_SYSTEMD;
 }

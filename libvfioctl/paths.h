@@ -28,6 +28,7 @@
 #define PATH_ROUTE4      PATH_PROC "/net/route"
 #define PATH_ROUTE6      PATH_PROC "/net/ipv6_route"
 #define PATH_SELF_FD     PATH_PROC "/self/fd"
+#define PATH_SELF_EXE    PATH_PROC "/self/exe"
 #define PATH_OSRELEASE   PATH_PROC "/sys/kernel/osrelease"
 #define PATH_NVIDIA_GPUS PATH_PROC "/driver/nvidia/gpus"
 

@@ -109,6 +109,12 @@ int find_gpu(const struct vfioctl_snapshot *snapshot, const char *text, const st
 int find_gpus(const struct vfioctl_snapshot *snapshot, char *const *texts, size_t count,
               const struct vfioctl_gpu ***ret);
 
+/*
+ * Loads a library that belongs to this program: from beside the program, as in the build folder, or else from
+ * where it is installed. NULL with the reason in dlerror().
+ */
+void *load_own(const char *beside, const char *installed);
+
 /* Exit code for how an apply ended. */
 int outcome_code(enum vfioctl_outcome outcome);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli.h"
+#include "paths.h"
 
-#include <ctype.h>
+#include <dlfcn.h>
+#include <limits.h>
 #include <unistd.h>
 
 /* One line, whatever it quotes: a name or a configuration may hold what a terminal obeys. */
@@ -104,6 +106,21 @@ int find_gpus(const struct vfioctl_snapshot *snapshot, char *const *texts, size_
         }
         *ret = util_steal(gpus);
         return 0;
+}
+
+void *load_own(const char *beside, const char *installed)
+{
+        char path[PATH_MAX];
+
+        /* Not by RUNPATH: a sanitizer's dlopen() would look for it with its own. */
+        ssize_t length = readlink(PATH_SELF_EXE, path, sizeof(path) - 1);
+        char *slash = length > 0 ? memrchr(path, '/', (size_t)length) : NULL;
+        if (slash && (size_t)(slash - path) + strlen(beside) + 2 < sizeof(path)) {
+                strcpy(slash + 1, beside);
+                if (access(path, R_OK) == 0)
+                        return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        }
+        return dlopen(installed, RTLD_NOW | RTLD_LOCAL);
 }
 
 int outcome_code(enum vfioctl_outcome outcome)

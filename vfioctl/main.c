@@ -52,7 +52,7 @@ static report_fn find_run(struct cli *cli)
 
         if (cli->verb->run && !cli->options.json)
                 return cli->verb->run;
-        void *module = dlopen(REPORT_MODULE, RTLD_NOW | RTLD_LOCAL);
+        void *module = load_own(REPORT_MODULE, VFIOCTL_MODULE_DIR "/" REPORT_MODULE);
         void *symbol = module ? dlsym(module, REPORT_FUNCTION) : NULL;
         if (!symbol) {
                 complain("%s cannot be loaded: %s", REPORT_MODULE, dlerror());

@@ -18,7 +18,7 @@ static bool resolve(void *library, const char *name, void *ret)
 
 int virt_load(struct virt_calls *ret)
 {
-        struct virt_calls calls = {.library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL)};
+        struct virt_calls calls = {.library = load_own("../libvfioctl/virt/" LIBRARY, LIBRARY)};
 
         if (!calls.library) {
                 complain("libvirt support cannot be loaded: %s", dlerror());
