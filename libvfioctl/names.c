@@ -44,9 +44,9 @@ static const struct lazy_symbol pci_symbols[] = {
 
 /* libpci does not expect this to return. Without a bus to read, all it can be called for is want of memory.
  */
-static _Noreturn void on_error(char *format, ...) _printf_(1, 2);
+static void on_error(char *format, ...) __attribute__((noreturn)) _printf_(1, 2);
 
-static _Noreturn void on_error(char *format, ...)
+static void on_error(char *format, ...)
 {
         (void)format;
         abort();

@@ -141,7 +141,7 @@ static int read_saved(const struct vfioctl_ctx *ctx, struct slots *slots)
 
 int slots_save(const struct vfioctl_ctx *ctx)
 {
-        _cleanup_free_ char *text = NULL, *old = NULL;
+        _cleanup_free_ char *text = NULL;
         struct slots slots = {.count = 0};
 
         int r = read_dmi(ctx, &slots);
