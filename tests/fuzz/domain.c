@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "fuzz.h"
+#include "libvfioctl-virt.h"
+
+/* Adding and then removing leaves the document as it was: the promise of the header. */
+static void there_and_back(struct vfioctl_domain *domain, const char *before)
+{
+        const struct vfioctl_address functions[] = {{.domain = 7, .bus = 0xee, .device = 3},
+                                                    {.domain = 7, .bus = 0xee, .device = 3, .function = 1}};
+        const struct vfioctl_domain_gpu gpu = {.name = "2a",
+                                               .identity = "0000 \\_SB_.PC00/0 02.0/00.0 1002:6864",
+                                               .functions = functions,
+                                               .n_functions = 2};
+        _cleanup_free_ char *between = NULL, *after = NULL;
+        size_t count = vfioctl_domain_hostdev_count(domain);
+
+        int r = vfioctl_domain_add_gpu(domain, &gpu);
+        require(r == 0 || r == -EEXIST || r == -ENOSPC);
+        require(vfioctl_domain_format(domain, &between) == 0);
+        if (r < 0) {
+                require(strcmp(between, before) == 0);
+                return;
+        }
+        require(vfioctl_domain_hostdev_count(domain) == count + 2);
+        require(vfioctl_domain_remove_gpu(domain, functions, 2) == 2);
+        require(vfioctl_domain_hostdev_count(domain) == count);
+        require(vfioctl_domain_format(domain, &after) == 0);
+        require(strcmp(after, before) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+        _cleanup_free_ char *text = fuzz_text(data, size), *error = NULL, *before = NULL, *again = NULL;
+        struct vfioctl_domain *domain = NULL, *second = NULL;
+
+        int r = vfioctl_domain_parse(text, size, &domain, &error);
+        require(r == 0 || r == -EINVAL || r == -E2BIG);
+        require((r == 0) == (domain != NULL));
+        if (r < 0)
+                return 0;
+        require(vfioctl_domain_name(domain) != NULL);
+        (void)vfioctl_domain_uuid(domain);
+        require(vfioctl_domain_numa_node(domain) >= -1);
+        for (size_t i = 0; i < vfioctl_domain_hostdev_count(domain); i++) {
+                require(vfioctl_domain_hostdev(domain, i) != NULL);
+                (void)vfioctl_domain_hostdev_guest(domain, i);
+        }
+        require(vfioctl_domain_format(domain, &before) == 0);
+        require(vfioctl_domain_parse(before, strlen(before), &second, NULL) == 0);
+        require(vfioctl_domain_format(second, &again) == 0);
+        require(strcmp(before, again) == 0);
+        there_and_back(domain, before);
+        (void)vfioctl_domain_free(second);
+        (void)vfioctl_domain_free(domain);
+        return 0;
+}
