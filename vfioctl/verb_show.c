@@ -24,7 +24,9 @@ static void print_bars(const struct vfioctl_function *function)
 static void print_function(const struct vfioctl_function *function)
 {
         const char *name = vfioctl_function_name(function);
-        const char *override = vfioctl_function_driver_override(function);
+        const char *raw = vfioctl_function_driver_override(function);
+        char text[64];
+        const char *override = raw ? printable(raw, text, sizeof(text)) : NULL;
 
         printf("  %s  %04x:%04x rev %02x class %06x  %s\n", vfioctl_function_address(function),
                vfioctl_function_vendor(function), vfioctl_function_device(function),
