@@ -269,7 +269,8 @@ static void roll_back(struct apply *apply, size_t end)
         }
 }
 
-static void fail(struct apply *apply, size_t index, int error, bool touched)
+/* `done` steps are to be undone. */
+static void fail(struct apply *apply, size_t index, int error, size_t done)
 {
         const struct vfioctl_step *step = apply->plan->steps[index];
 
@@ -284,7 +285,7 @@ static void fail(struct apply *apply, size_t index, int error, bool touched)
                                       .gpu = step->gpu,
                                       .culprit = *step->function ? step->function : step->vm},
              "failed to %s: %s", step->text, reason(error));
-        roll_back(apply, touched ? index + 1 : index);
+        roll_back(apply, done);
 }
 
 /* ---- the whole ---- */
@@ -305,17 +306,53 @@ static void tidy_up(struct apply *apply)
                 ctx_log(apply->ctx, VFIOCTL_LOG_DEBUG, "cannot note the board's slots: %s", strerror(-r));
 }
 
+/*
+ * Where a file is missing that a later step writes, the way there and the way back would both end halfway:
+ * then the first step is not taken either.
+ */
+static bool can_begin(struct apply *apply)
+{
+        const struct vfioctl_plan *plan = apply->plan;
+
+        for (size_t i = 0; i < plan->n_seen; i++) {
+                _cleanup_free_ char *driver = NULL;
+                int r = wait_read_driver(apply->ctx, plan->seen[i].function, &driver);
+                if (r >= 0)
+                        continue;
+                apply->outcome = VFIOCTL_ROLLED_BACK;
+                tell(apply,
+                     (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                              .code = "step-failed",
+                                              .culprit = plan->seen[i].function},
+                     "cannot read the driver of %s: %s", plan->seen[i].function, reason(r));
+                return false;
+        }
+        for (size_t i = 0; i < plan->n_steps; i++) {
+                struct stat status;
+                if (plan->steps[i]->kind != STEP_WRITE)
+                        continue;
+                int r = host_stat(apply->ctx, plan->steps[i]->write.attribute, &status);
+                if (r >= 0 && S_ISREG(status.st_mode))
+                        continue;
+                fail(apply, i, r < 0 ? r : -EINVAL, 0);
+                return false;
+        }
+        return true;
+}
+
 static void run(struct apply *apply)
 {
         const struct vfioctl_plan *plan = apply->plan;
 
+        if (!can_begin(apply))
+                return;
         for (size_t i = 0; i < plan->n_steps; i++) {
                 bool touched = false;
                 if (apply->ops && apply->ops->progress)
                         apply->ops->progress(apply->ops->userdata, plan->steps[i], i, plan->n_steps);
                 int r = do_step(apply, plan->steps[i], &touched);
                 if (r < 0) {
-                        fail(apply, i, r, touched);
+                        fail(apply, i, r, touched ? i + 1 : i);
                         return;
                 }
         }
