@@ -44,16 +44,21 @@ $lab_output"
 	fi
 }
 
-# exits DESCRIPTION CODE COMMAND...: passes if the command exits with CODE; $lab_output has what it said,
-# $lab_took how many milliseconds it took
-exits() {
-	lab_description=$1 lab_expected=$2
-	shift 2
+# lab_run COMMAND...: runs it; $lab_code is its exit code, $lab_output what it said, $lab_took how many
+# milliseconds it took
+lab_run() {
 	lab_code=0
 	lab_uptime lab_began
 	lab_output=$("$@" 2>&1) || lab_code=$?
 	lab_uptime lab_now
 	lab_took=$(((lab_now - lab_began) * 10))
+}
+
+# exits DESCRIPTION CODE COMMAND...: passes if the command exits with CODE; sets the same variables
+exits() {
+	lab_description=$1 lab_expected=$2
+	shift 2
+	lab_run "$@"
 	if [ "$lab_code" -eq "$lab_expected" ]; then
 		ok "$lab_description"
 	else

@@ -8,11 +8,18 @@
  *   insmod labids.ko map=ADDRESS/vendor/device/subvendor/subdevice/class/revision,...
  *
  * A subsystem of 0/0 is left as it is. Loading fails if a function is absent.
+ *
+ * It can also make a bind or an unbind hang, under the device's lock, as a
+ * driver does that waits for the device's users:
+ *
+ *   echo "ADDRESS unbind" >/sys/module/labids/parameters/hang      (or bind)
+ *   echo >/sys/module/labids/parameters/hang                       lets go
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/virtio_pci_modern.h>
+#include <linux/wait.h>
 
 #define MAX_IDS 128
 
@@ -98,6 +105,39 @@ static struct kretprobe virtio_probe = {
         .maxactive = 16,
 };
 
+static DECLARE_WAIT_QUEUE_HEAD(hang_over);
+static unsigned int hang_bus, hang_devfn;
+static unsigned long hang_action; /* 0: nothing hangs */
+
+static int hang_set(const char *text, const struct kernel_param *param)
+{
+        unsigned int domain, bus, slot, func;
+        char action[8];
+
+        WRITE_ONCE(hang_action, 0);
+        wake_up_all(&hang_over);
+        if (sscanf(text, "%x:%x:%x.%x %7s", &domain, &bus, &slot, &func, action) != 5)
+                return 0;
+        hang_bus = bus;
+        hang_devfn = PCI_DEVFN(slot, func);
+        WRITE_ONCE(hang_action, strcmp(action, "bind") ? BUS_NOTIFY_UNBIND_DRIVER : BUS_NOTIFY_BIND_DRIVER);
+        return 0;
+}
+
+static const struct kernel_param_ops hang_ops = {.set = hang_set};
+module_param_cb(hang, &hang_ops, NULL, 0200);
+
+static int hang_notify(struct notifier_block *block, unsigned long action, void *data)
+{
+        struct pci_dev *pdev = to_pci_dev(data);
+
+        if (pdev->bus->number == hang_bus && pdev->devfn == hang_devfn)
+                wait_event(hang_over, READ_ONCE(hang_action) != action);
+        return NOTIFY_DONE;
+}
+
+static struct notifier_block hang_notifier = {.notifier_call = hang_notify};
+
 static int __init parse(const char *text, struct shown *s)
 {
         unsigned int domain, bus, slot, func;
@@ -124,6 +164,9 @@ static int __init labids_init(void)
                 }
         }
         ret = register_kretprobe(&virtio_probe);
+        if (ret)
+                return ret;
+        ret = bus_register_notifier(&pci_bus_type, &hang_notifier);
         if (ret)
                 return ret;
         for (i = 0; i < map_count; i++) {
