@@ -87,6 +87,11 @@ static int read_option(struct options *options, int key, const char *argument)
                 options->root = argument;
                 return 0;
         case KEY_CONNECT:
+                /* libvirt would take the empty one for "whatever there is": a script's unset variable. */
+                if (!*argument) {
+                        complain("--connect wants a libvirt URI, such as qemu:///system");
+                        return -EINVAL;
+                }
                 options->connect = argument;
                 return 0;
         case KEY_JSON:
