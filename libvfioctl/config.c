@@ -259,7 +259,7 @@ static bool any_config(const struct vfioctl_ctx *ctx)
 VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_error)
 {
         _cleanup_free_ char *vendor = NULL, *local = NULL;
-        econf_file **files = NULL;
+        _cleanup_free_ econf_file **files = NULL;
         size_t count = 0;
 
         if (!any_config(ctx))
@@ -294,6 +294,5 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
                         r = apply_file(ctx, econf, files[i], ret_error);
                 econf->econf_freeFile(files[i]);
         }
-        free(files);
         return r;
 }
