@@ -363,7 +363,7 @@ static void test_many(void **state)
         root_unlink(root, "/many/5");
         set_mode("/many/40", 0604);
         set_mode("/many/41", 0604);
-        assert_int_equal(worker_read_many(ctx, 200, batch_path, batch_result, &batch, 60), 0);
+        assert_int_equal(worker_read_many(ctx, 200, batch_path, batch_result, &batch, 500), 0);
         assert_int_equal(batch.called, 200);
         for (size_t i = 0; i < 200; i++) {
                 int expected = i == 5               ? -ENOENT
