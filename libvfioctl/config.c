@@ -285,6 +285,8 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
         if (e != ECONF_SUCCESS) {
                 _cleanup_free_ char *path = NULL;
                 uint64_t line = 0;
+                /* Freed already in there; the pointer is what is left of it. */
+                (void)util_steal(files);
                 econf->econf_errLocation(&path, &line);
                 return fail(ret_error, "%s:%llu: %s", path ? path : local, (unsigned long long)line,
                             econf->econf_errString(e));
