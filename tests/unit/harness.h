@@ -57,6 +57,19 @@ void root_add(const char *root, const struct root_function *function);
 #define CONFIG_MAX 4096
 void config_make(const struct root_function *function, uint8_t bytes[CONFIG_MAX]);
 
+/*
+ * A child that was content ends by SIGKILL: so valgrind gives no account of what belongs to its parent, and a
+ * child that crashed is told apart.
+ */
+_Noreturn void child_content(void);
+#define assert_child_content(pid)                                                                            \
+        do {                                                                                                 \
+                int child_status;                                                                            \
+                assert_int_equal(waitpid((pid), &child_status, 0), (pid));                                   \
+                if (!WIFSIGNALED(child_status) || WTERMSIG(child_status) != SIGKILL)                         \
+                        fail_msg("the child ended with status %#x", (unsigned int)child_status);             \
+        } while (0)
+
 /* ---- lines that the library logs ---- */
 
 struct lines {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <linux/pci_regs.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,6 +78,13 @@ void root_put(const char *root, const char *path, const char *format, ...)
         assert_true(length >= 0);
         root_bytes(root, path, text, (size_t)length);
         free(text);
+}
+
+_Noreturn void child_content(void)
+{
+        (void)kill(getpid(), SIGKILL);
+        for (;;)
+                (void)pause();
 }
 
 void root_link(const char *root, const char *path, const char *target)

@@ -92,6 +92,7 @@ static void hand_over(bool killed)
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
+                (void)close(go[1]);
                 if (lock_gpus(ctx, &plan, &lock) < 0 || write(ready[1], "x", 1) != 1)
                         _exit(1);
                 if (read(go[0], &byte, 1) != 1)
@@ -101,6 +102,8 @@ static void hand_over(bool killed)
                 (void)vfioctl_lock_free(lock);
                 (void)pause();
         }
+        /* Should the child end early, this read ends too. */
+        (void)close(ready[1]);
         assert_int_equal(read(ready[0], &byte, 1), 1);
         uint64_t begin = now_ms();
         assert_int_equal(write(go[1], "x", 1), 1);
@@ -110,10 +113,9 @@ static void hand_over(bool killed)
         (void)vfioctl_lock_free(lock);
         (void)kill(pid, SIGKILL);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
-        for (int i = 0; i < 2; i++) {
-                (void)close(ready[i]);
-                (void)close(go[i]);
-        }
+        (void)close(ready[0]);
+        (void)close(go[0]);
+        (void)close(go[1]);
 }
 
 static void test_hand_over(void **state)
@@ -141,13 +143,12 @@ static void contend(int shared)
                         _exit(4);
                 (void)vfioctl_lock_free(lock);
         }
-        _exit(0);
+        child_content();
 }
 
 static void test_contention(void **state)
 {
         pid_t pids[4];
-        int status;
 
         (void)state;
         root_put(root, "/shared", "%016d", 0);
@@ -160,10 +161,8 @@ static void test_contention(void **state)
                 if (pids[i] == 0)
                         contend(shared);
         }
-        for (size_t i = 0; i < ELEMENTSOF(pids); i++) {
-                assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
-                assert_int_equal(status, 0);
-        }
+        for (size_t i = 0; i < ELEMENTSOF(pids); i++)
+                assert_child_content(pids[i]);
 }
 
 /* A file or a link where the lock should be. */

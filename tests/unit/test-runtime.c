@@ -3,6 +3,7 @@
 #include "runtime.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@ static pid_t start_process(void)
 
         assert_true(pid >= 0);
         if (pid == 0) {
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
                 (void)pause();
                 _exit(0);
         }
@@ -79,12 +81,14 @@ static void test_odd_command(void **state)
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
+                (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
                 FILE *comm = fopen("/proc/self/comm", "we");
                 if (comm && fputs(") Z 1 2 (x", comm) >= 0 && fclose(comm) == 0 &&
                     write(ready[1], "x", 1) == 1)
                         (void)pause();
                 _exit(1);
         }
+        (void)close(ready[1]);
         assert_int_equal(read(ready[0], &byte, 1), 1);
         assert_int_equal(runtime_record_stuck(ctx, GPU, pid, "x"), 0);
         assert_true(runtime_is_stuck(ctx, GPU));
@@ -92,7 +96,6 @@ static void test_odd_command(void **state)
         assert_int_equal(waitpid(pid, NULL, 0), pid);
         assert_false(runtime_is_stuck(ctx, GPU));
         (void)close(ready[0]);
-        (void)close(ready[1]);
 }
 
 static void test_no_process(void **state)
