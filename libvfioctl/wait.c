@@ -14,6 +14,9 @@ int wait_read_driver(const struct vfioctl_ctx *ctx, const char *function, char *
                 return -ENAMETOOLONG;
         ssize_t length = host_readlink(ctx, path, target, sizeof(target));
         if (length == -ENOENT) {
+                /* Without a driver, or gone altogether. */
+                if (!path_format(path, PATH_PCI_DEVICES "/%s", function) || !host_exists(ctx, path))
+                        return -ENODEV;
                 *ret = NULL;
                 return 0;
         }

@@ -11,7 +11,7 @@
  */
 int wait_for(struct vfioctl_ctx *ctx, const char *function, int group, const struct wait *wait);
 
-/* The function's driver: *ret is the caller's to free, NULL for none. */
+/* The function's driver: *ret is the caller's to free, NULL for none. -ENODEV when the function is gone. */
 int wait_read_driver(const struct vfioctl_ctx *ctx, const char *function, char **ret);
 /* Its driver_override, NULL for none. -ETIMEDOUT as above. */
 int wait_read_override(struct vfioctl_ctx *ctx, const char *function, char **ret);
