@@ -119,7 +119,8 @@ enum vfioctl_snapshot_flags {
 /**
  * Reads the host. Attributes that need the device lock are read with a deadline, so a GPU stuck in the
  * kernel costs a bounded time and is marked stuck. Errors: -ENOENT when the host has no PCI bus in
- * sysfs, -ENOMEM, -E2BIG when it has more functions than PCI can address. Since 0.1.
+ * sysfs, -ENOMEM, -EMFILE when there are too few descriptors left, -E2BIG when it has more functions than PCI
+ * can address. Since 0.1.
  */
 int vfioctl_snapshot_take(struct vfioctl_ctx *ctx, unsigned int flags, struct vfioctl_snapshot **ret);
 /**

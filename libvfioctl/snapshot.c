@@ -5,6 +5,8 @@
 #include "needs.h"
 #include "topology.h"
 
+#include <fcntl.h>
+
 /* More functions than PCI can address below 256 domains: then the folder is no sysfs. */
 #define FUNCTION_LIMIT (256u * 65536u)
 
@@ -457,6 +459,27 @@ static int find_stuck(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot
         return r;
 }
 
+/*
+ * A file that cannot be opened counts as missing in many places below. So that this is true, there must be
+ * descriptors enough for the deepest nest of folders, a file in it, and the worker's socket.
+ */
+static int check_descriptors(const struct vfioctl_ctx *ctx)
+{
+        int fds[16], r = 0;
+        size_t count = 0;
+
+        while (r == 0 && count < ELEMENTSOF(fds)) {
+                fds[count] = fcntl(ctx->root_fd, F_DUPFD_CLOEXEC, 3);
+                if (fds[count] < 0)
+                        r = -errno;
+                else
+                        count++;
+        }
+        while (count > 0)
+                host_close(fds[--count]);
+        return r;
+}
+
 VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned int flags,
                                              const char *const *gpus, size_t n_gpus,
                                              struct vfioctl_snapshot **ret)
@@ -470,7 +493,9 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned i
         snapshot->has_run = host_exists(ctx, PATH_RUN);
         snapshot->has_vfio_driver = host_exists(ctx, PATH_PCI_DRIVERS "/" VFIO_DRIVER);
 
-        int r = has_iommu_groups(ctx, &snapshot->has_iommu);
+        int r = check_descriptors(ctx);
+        if (r >= 0)
+                r = has_iommu_groups(ctx, &snapshot->has_iommu);
         if (r >= 0)
                 r = scan_bus(ctx, &scan);
         if (r < 0)
