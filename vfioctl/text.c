@@ -19,9 +19,11 @@ void print_findings(const struct vfioctl_snapshot *snapshot, const struct vfioct
         for (size_t i = 0; i < vfioctl_findings_count(findings); i++) {
                 const struct vfioctl_finding *finding = vfioctl_findings_get(findings, i);
                 const char *label = gpu_label(snapshot, finding->gpu);
+                bool both = label && !util_equal(label, finding->gpu);
                 if (finding->severity > least)
                         continue;
-                complain("%s%s%s: %s%s%s", label ? label : "", label ? ": " : "", finding->code,
+                complain("%s%s%s%s%s%s: %s%s%s", label ? label : "", both ? " (" : "",
+                         both ? finding->gpu : "", both ? ")" : "", label ? ": " : "", finding->code,
                          finding->text, finding->fix ? "; to mend it: " : "",
                          finding->fix ? finding->fix : "");
         }
