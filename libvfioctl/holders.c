@@ -322,13 +322,39 @@ static int scan_maps(struct scan *scan, int pid)
         return 0;
 }
 
-/* Kernel threads, most of what runs on a large host, have no program, no descriptors and no mappings. */
-static bool is_kernel_thread(const struct scan *scan, int pid)
+static bool has_program(const struct scan *scan, int pid)
 {
         char path[PATH_MAX], target[8];
 
-        return path_format(path, PATH_PROC "/%d/exe", pid) && scan->ctx->is_live &&
-               host_readlink(scan->ctx, path, target, sizeof(target)) == -ENOENT;
+        return !path_format(path, PATH_PROC "/%d/exe", pid) ||
+               host_readlink(scan->ctx, path, target, sizeof(target)) != -ENOENT;
+}
+
+/*
+ * The task to look at for a process. Kernel threads, most of what runs on a large host, have no program, no
+ * descriptors and no mappings: 0. Nor has the first thread of a program once it has ended, though all of that
+ * lives on in the others: then one of them.
+ */
+static int task_of_process(const struct scan *scan, int pid)
+{
+        char path[PATH_MAX];
+        struct stat status;
+        uint64_t task;
+
+        if (!scan->ctx->is_live || has_program(scan, pid))
+                return pid;
+        /* One link for each thread, besides the two of any folder. */
+        if (!path_format(path, PATH_PROC "/%d/task", pid) || host_stat(scan->ctx, path, &status) < 0 ||
+            status.st_nlink <= 3)
+                return 0;
+        _cleanup_dir_ DIR *dir = NULL;
+        int r = host_opendir_optional(scan->ctx, path, &dir);
+        if (r < 0)
+                return r;
+        for (struct dirent *entry; dir && (entry = readdir(dir));)
+                if (util_parse_u64(entry->d_name, 10, INT32_MAX, &task) == 0 && has_program(scan, (int)task))
+                        return (int)task;
+        return 0;
 }
 
 static int scan_processes(struct scan *scan)
@@ -341,13 +367,12 @@ static int scan_processes(struct scan *scan)
                 return host_is_shortage(-errno) ? -errno : 0;
         }
         for (struct dirent *entry; (entry = readdir(dir));) {
-                if (util_parse_u64(entry->d_name, 10, INT32_MAX, &pid) < 0 ||
-                    is_kernel_thread(scan, (int)pid))
+                if (util_parse_u64(entry->d_name, 10, INT32_MAX, &pid) < 0)
                         continue;
-                int r = scan_fds(scan, (int)pid);
-                if (r < 0)
-                        return r;
-                r = scan_maps(scan, (int)pid);
+                int task = task_of_process(scan, (int)pid);
+                int r = task > 0 ? scan_fds(scan, task) : task;
+                if (r >= 0 && task > 0)
+                        r = scan_maps(scan, task);
                 if (r < 0)
                         return r;
         }
