@@ -70,6 +70,9 @@ _Noreturn void child_content(void);
                         fail_msg("the child ended with status %#x", (unsigned int)child_status);             \
         } while (0)
 
+/* valgrind 3.19 knows no pidfd_open(2), has descriptors of its own, and is what its processes are called. */
+bool in_valgrind(void);
+
 /* ---- lines that the library logs ---- */
 
 struct lines {

@@ -5,6 +5,7 @@
 #include <ftw.h>
 #include <linux/pci_regs.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,6 +79,15 @@ void root_put(const char *root, const char *path, const char *format, ...)
         assert_true(length >= 0);
         root_bytes(root, path, text, (size_t)length);
         free(text);
+}
+
+bool in_valgrind(void)
+{
+        int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+        if (fd >= 0)
+                (void)close(fd);
+        return fd < 0 && errno == ENOSYS;
 }
 
 _Noreturn void child_content(void)

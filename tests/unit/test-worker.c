@@ -67,16 +67,6 @@ static pid_t worker_pid(void)
         return (pid_t)strtol(text, NULL, 10);
 }
 
-/* valgrind 3.19 knows no pidfd_open(2), and has descriptors of its own. */
-static bool in_valgrind(void)
-{
-        int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-
-        if (fd >= 0)
-                (void)close(fd);
-        return fd < 0 && errno == ENOSYS;
-}
-
 /* A descriptor that becomes readable when the process ends. */
 static int watch_process(pid_t pid)
 {
