@@ -87,6 +87,18 @@ static int note_block(const struct vfioctl_ctx *ctx, const struct vfioctl_snapsh
         return note_stack(ctx, snapshot, device, "slaves", verb, what, STACK_DEPTH);
 }
 
+/* The block device of a node such as /dev/sda2, or of a link such as /dev/mapper/root -> ../dm-0. */
+static bool block_of_node(const struct vfioctl_ctx *ctx, const char *node, char path[PATH_MAX])
+{
+        char target[PATH_MAX];
+
+        if (!util_has_prefix(node, PATH_DEV "/"))
+                return false;
+        if (host_readlink(ctx, node, target, sizeof(target)) > 0)
+                node = target;
+        return path_format(path, PATH_CLASS_BLOCK "/%s", path_last(node));
+}
+
 /* proc(5), mountinfo: ID, parent, major:minor, root, mount point, options, [fields], "-", type, source, ...
  */
 static int find_mounts(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot)
@@ -109,8 +121,7 @@ static int find_mounts(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *s
                 } else {
                         /* btrfs and the like have a number of their own; the source names a device. */
                         if (!tail || sscanf(tail, " - %*s %255s", source) != 1 ||
-                            !util_has_prefix(source, PATH_DEV "/") ||
-                            !path_format(path, PATH_CLASS_BLOCK "/%s", path_last(source)))
+                            !block_of_node(ctx, source, path))
                                 continue;
                 }
                 int r = note_block(ctx, snapshot, path, "carries the mounted", mount_point);
@@ -130,8 +141,7 @@ static int find_swaps(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *sn
                 return host_is_shortage(opened) ? opened : 0;
         for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
                 char file[256];
-                if (sscanf(line, "%255s", file) != 1 || !util_has_prefix(file, PATH_DEV "/") ||
-                    !path_format(path, PATH_CLASS_BLOCK "/%s", path_last(file)))
+                if (sscanf(line, "%255s", file) != 1 || !block_of_node(ctx, file, path))
                         continue;
                 int r = note_block(ctx, snapshot, path, "carries the swap", file);
                 if (r < 0)
