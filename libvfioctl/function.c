@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "function.h"
 #include "capability.h"
+#include "lock.h"
 #include "runtime.h"
 #include "worker.h"
 
@@ -404,5 +405,12 @@ int functions_read_locked(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snap
                 if (!ctx->is_live && function->vfs_total > 0 && function->vfs_enabled == 0)
                         reads[count++] = (struct locked_read){.function = function, .is_numvfs = true};
         }
-        return worker_read_many(ctx, count, locked_path, locked_result, reads, ctx->read_deadline);
+        int r = worker_read_many(ctx, count, locked_path, locked_result, reads, ctx->read_deadline);
+        /* Some drivers take seconds to bind or unbind. Whoever changes the GPU meanwhile waits for the lock. */
+        for (size_t i = 0; i < count; i++) {
+                struct vfioctl_function *function = reads[i].function;
+                if (function->is_stuck && lock_is_held(ctx, function->gpu->functions[0]->text))
+                        function->is_stuck = false;
+        }
+        return r;
 }

@@ -135,3 +135,13 @@ int lock_gpus(const struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, st
         *ret = util_steal(lock);
         return waited;
 }
+
+bool lock_is_held(const struct vfioctl_ctx *ctx, const char *address)
+{
+        char path[PATH_MAX];
+
+        if (!path_format(path, PATH_RUN_LOCK "/%s", address))
+                return false;
+        _cleanup_fd_ int fd = host_open(ctx, path, O_RDWR | O_NOFOLLOW);
+        return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}
