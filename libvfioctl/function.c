@@ -406,7 +406,8 @@ int functions_read_locked(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snap
                         reads[count++] = (struct locked_read){.function = function, .is_numvfs = true};
         }
         int r = worker_read_many(ctx, count, locked_path, locked_result, reads, ctx->read_deadline);
-        /* Some drivers take seconds to bind or unbind. Whoever changes the GPU meanwhile waits for the lock. */
+        /* Some drivers take seconds to bind or unbind: whoever is to change the GPU meanwhile waits for the
+         * lock. */
         for (size_t i = 0; i < count; i++) {
                 struct vfioctl_function *function = reads[i].function;
                 if (function->is_stuck && lock_is_held(ctx, function->gpu->functions[0]->text))
