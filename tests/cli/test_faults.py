@@ -132,8 +132,9 @@ class Faults(Case):
             self.assertEqual({gpu["mode"] for gpu in self.now.gpus() if gpu["name"] in self.names}, {mode})
 
     def named(self, gpu, result):
-        self.assertTrue([line for line in result.lines if line.startswith(f"vfioctl: {name_of(self.topology, gpu)}: ")],
-                        f"{gpu}: {result}")
+        """Some line begins with the GPU's short name or address, or both."""
+        labels = re.findall(r"^vfioctl: (.*?): ", result.err, re.MULTILINE)
+        self.assertTrue({gpu, name_of(self.topology, gpu)} & set(re.findall(r"[\w:.]+", " ".join(labels))), f"{gpu}: {result}")
 
     # ---- a step fails
 
