@@ -277,9 +277,16 @@ lab_define_vm() {
 	virsh -q define "/run/lab/define.$$.xml"
 }
 
-# lab_guest_pci VM: the PCI devices as the VM has them
+# lab_guest_pci VM: the PCI devices as the VM has them, once its firmware has found what is passed through
 lab_guest_pci() {
+	lab_hostdevs=$(virsh dumpxml "$1" | grep -c '<hostdev ')
+	lab_wait_until 120 lab_guest_has "$1" "$lab_hostdevs"
 	virsh qemu-monitor-command "$1" --hmp 'info pci'
+}
+
+# lab_guest_has VM COUNT: so many devices show behind the ports of the VM: not before they have bus numbers
+lab_guest_has() {
+	[ "$(virsh qemu-monitor-command "$1" --hmp 'info pci' | grep -c '^  Bus  *[1-9]')" -ge "$2" ]
 }
 
 # lab_definition VM: its definition, secrets too
