@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "claims.h"
 #include "lock.h"
 #include "runtime.h"
 #include "slots.h"
@@ -91,7 +92,14 @@ static int check_unchanged(struct apply *apply)
                         return -EAGAIN;
         }
         for (size_t i = 0; i < plan->n_steps; i++) {
-                _cleanup_free_ char *override = NULL;
+                _cleanup_free_ char *override = NULL, *claim = NULL;
+                if (plan->steps[i]->kind == STEP_CLAIM) {
+                        int r = claim_read_text(apply->ctx, plan->steps[i]->function, &claim);
+                        if (r < 0)
+                                return r;
+                        if (!util_equal(claim, plan->steps[i]->expected))
+                                return -EAGAIN;
+                }
                 if (!plan->steps[i]->has_expected)
                         continue;
                 int r = wait_read_override(apply->ctx, plan->steps[i]->function, &override);
@@ -146,6 +154,9 @@ static int do_step(struct apply *apply, const struct vfioctl_step *step, bool *r
         switch (step->kind) {
         case STEP_LOAD:
                 return do_load(apply, step);
+        case STEP_CLAIM:
+                *ret_touched = true;
+                return claim_write_text(apply->ctx, step->function, step->claim);
         case STEP_DEFINE:
                 apply->lock = vfioctl_lock_free(apply->lock);
                 return do_define(apply, step, false);
@@ -205,15 +216,20 @@ static int undo_step(struct apply *apply, const struct vfioctl_step *step)
 {
         if (step->kind == STEP_DEFINE)
                 return do_define(apply, step, true);
-        if (step->n_undo == 0)
+        if (step->n_undo == 0 && step->kind != STEP_CLAIM)
                 return 0;
         if (!apply->lock) {
                 int s = lock_gpus(apply->ctx, apply->plan, &apply->lock);
                 if (s < 0)
                         return s;
         }
-        /* The last write of an undo decides; what it is for may hold already. */
+        if (step->kind == STEP_CLAIM)
+                return claim_write_text(apply->ctx, step->function, step->expected);
+        /* The driver decides where there is one to get back, else the last write; it may hold already. */
         struct wait now = step->undo[step->n_undo - 1].wait;
+        for (size_t i = 0; i < step->n_undo; i++)
+                if (step->undo[i].wait.kind == WAIT_DRIVER)
+                        now = step->undo[i].wait;
         unsigned int settle = apply->ctx->settle_deadline;
         apply->ctx->settle_deadline = 0;
         int r = wait_for(apply->ctx, step->function, step->group, &now);
@@ -340,12 +356,29 @@ static bool can_begin(struct apply *apply)
         return true;
 }
 
+/* What is begun and not ended is found by the next reconcile; without the note it finds most of it all the
+ * same. */
+static void note_work(struct apply *apply, bool begins)
+{
+        for (size_t i = 0; i < apply->plan->n_gpus; i++) {
+                const struct planned_gpu *gpu = &apply->plan->gpus[i];
+                if (gpu->mode == VFIOCTL_MODE_NONE)
+                        continue;
+                int r = begins ? work_begin(apply->ctx, gpu->address, gpu->mode)
+                               : work_end(apply->ctx, gpu->address);
+                if (r < 0)
+                        ctx_log(apply->ctx, VFIOCTL_LOG_WARNING, "%s: cannot note its change of mode: %s",
+                                gpu->address, strerror(-r));
+        }
+}
+
 static void run(struct apply *apply)
 {
         const struct vfioctl_plan *plan = apply->plan;
 
         if (!can_begin(apply))
                 return;
+        note_work(apply, true);
         for (size_t i = 0; i < plan->n_steps; i++) {
                 bool touched = false;
                 if (apply->ops && apply->ops->progress)
@@ -389,6 +422,8 @@ VFIOCTL_EXPORT int vfioctl_apply(struct vfioctl_ctx *ctx, const struct vfioctl_p
                 r = check_unchanged(&apply);
         if (r == 0)
                 run(&apply);
+        if (r == 0 && (apply.outcome == VFIOCTL_DONE || apply.outcome == VFIOCTL_ROLLED_BACK))
+                note_work(&apply, false);
         apply.lock = vfioctl_lock_free(apply.lock);
         (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
         if (r < 0)
@@ -404,8 +439,9 @@ VFIOCTL_EXPORT int vfioctl_probe_busy(struct vfioctl_ctx *ctx, const struct vfio
 
         for (size_t i = 0; ctx->is_live && i < plan->n_steps; i++) {
                 const struct vfioctl_step *step = plan->steps[i];
-                if (!step->expects_driver || !util_equal(step->expected_driver, VFIO_DRIVER) ||
-                    step->group < 0 || !path_format(path, PATH_DEV_VFIO "/%d", step->group))
+                bool leaves_vfio = step->expects_driver && util_equal(step->expected_driver, VFIO_DRIVER);
+                if ((!leaves_vfio && !step->claim) || step->group < 0 ||
+                    !path_format(path, PATH_DEV_VFIO "/%d", step->group))
                         continue;
                 _cleanup_fd_ int fd = host_open(ctx, path, O_RDWR | O_NONBLOCK);
                 if (fd != -EBUSY)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "model.h"
 #include "paths.h"
+#include "text.h"
 
 #define TEXT_SIZE 1024
 
@@ -124,7 +125,7 @@ static void append_members(char text[TEXT_SIZE], const struct vfioctl_gpu *gpu)
 static int blocker_fix(const struct vfioctl_function *blocker, const struct vfioctl_gpu *gpu, bool all_gpus,
                        bool host_needs, const char *vm, char **ret)
 {
-        char names[TEXT_SIZE] = "";
+        char names[TEXT_SIZE] = "", options[32];
         size_t count = 0;
 
         if (host_needs)
@@ -139,8 +140,10 @@ static int blocker_fix(const struct vfioctl_function *blocker, const struct vfio
                         count++;
                 }
         }
-        return vm ? util_format(ret, "vfioctl assign %s --count %zu", vm, count)
-                  : util_format(ret, "vfioctl to-vm%s", names);
+        if (!vm)
+                return util_format(ret, "vfioctl to-vm%s", names);
+        (void)snprintf(options, sizeof(options), "--count %zu", count);
+        return text_command("assign", vm, options, ret);
 }
 
 static int check_group(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
@@ -348,14 +351,15 @@ int check_assigned(const struct vfioctl_gpu *gpu, const struct vfioctl_vms *vms,
         for (size_t i = 0; vms && i < vfioctl_vms_count(vms); i++) {
                 const char *name = vfioctl_vms_name(vms, i);
                 bool running = vfioctl_vms_is_running(vms, i);
-                _cleanup_free_ char *culprit = NULL, *fix = NULL;
+                _cleanup_free_ char *culprit = NULL, *fix = NULL, *options = NULL;
                 if (util_equal(name, vm) || !vfioctl_vms_has_gpu(vms, i, gpu))
                         continue;
                 int r = util_format(&culprit, "%s (%s)", name, running ? "running" : "shut off");
+                bool frees = running || !vm;
                 if (r >= 0)
-                        r = running || !vm
-                                    ? util_format(&fix, "vfioctl unassign %s --gpu %s", name, gpu->name)
-                                    : util_format(&fix, "vfioctl assign %s --share --gpu %s", vm, gpu->name);
+                        r = util_format(&options, "%s--gpu %s", frees ? "" : "--share ", gpu->name);
+                if (r >= 0)
+                        r = text_command(frees ? "unassign" : "assign", frees ? name : vm, options, &fix);
                 if (r >= 0)
                         r = finding_addf(
                                 findings,
@@ -371,6 +375,27 @@ int check_assigned(const struct vfioctl_gpu *gpu, const struct vfioctl_vms *vms,
         return 0;
 }
 
+/* Another VM's claim counts while the daemon that made it is there: it will tell of the VM's end. */
+int check_claimed(const struct vfioctl_gpu *gpu, const char *uuid, enum vfioctl_severity severity,
+                  struct vfioctl_findings *findings)
+{
+        _cleanup_free_ char *fix = NULL, *word = NULL;
+
+        if (!gpu->claim.is_live || util_equal(gpu->claim.uuid, uuid))
+                return 0;
+        int r = text_shell_word(gpu->claim.name, &word);
+        if (r >= 0)
+                r = util_format(&fix, "virsh shutdown %s", word);
+        return r < 0 ? r
+                     : finding_addf(findings,
+                                    (struct vfioctl_finding){.severity = severity,
+                                                             .code = "claimed",
+                                                             .gpu = gpu->functions[0]->text,
+                                                             .culprit = gpu->claim.name,
+                                                             .fix = severity == VFIOCTL_NOTE ? NULL : fix},
+                                    "VM %s is starting or running with it", gpu->claim.name);
+}
+
 static int check_one(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
                      const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings)
 {
@@ -379,6 +404,8 @@ static int check_one(const struct vfioctl_snapshot *snapshot, const struct vfioc
                 r = check_holders(gpu, VFIOCTL_NOTE, findings);
         if (r >= 0)
                 r = check_assigned(gpu, vms, NULL, VFIOCTL_NOTE, findings);
+        if (r >= 0)
+                r = check_claimed(gpu, NULL, VFIOCTL_NOTE, findings);
         if (r >= 0 && snapshot->flags & VFIOCTL_SNAPSHOT_HOLDERS && !gpu->holders_known)
                 r = finding_addf(findings,
                                  (struct vfioctl_finding){.severity = VFIOCTL_NOTE,
@@ -461,7 +488,7 @@ static int check_item(const struct vfioctl_snapshot *snapshot, const struct vfio
         const struct vfioctl_gpu *gpu = item->gpu;
         int r = 0;
 
-        if (!gpu)
+        if (!gpu || item->mode == VFIOCTL_MODE_NONE)
                 return 0;
         if (item->vm) {
                 r = check_assigned(gpu, vms, item->vm,
@@ -473,7 +500,7 @@ static int check_item(const struct vfioctl_snapshot *snapshot, const struct vfio
                 return r;
         if (item->mode == VFIOCTL_MODE_VM) {
                 /* What is in place already needs no leave, unless a VM is to get it now. */
-                if (!item->vm && gpu_is_in_mode(gpu, VFIOCTL_MODE_VM))
+                if (!item->vm && !item->claim && gpu_is_in_mode(gpu, VFIOCTL_MODE_VM))
                         return 0;
                 r = check_hardware(snapshot, gpu, intent, findings);
         } else {
@@ -481,6 +508,10 @@ static int check_item(const struct vfioctl_snapshot *snapshot, const struct vfio
                         return 0;
                 r = check_stuck(gpu, findings);
         }
+        if (r < 0)
+                return r;
+        if (!item->vm)
+                r = check_claimed(gpu, item->uuid, VFIOCTL_REFUSAL, findings);
         if (r < 0)
                 return r;
         /* A shared GPU may well be held by the other VM; its mode does not change then. */

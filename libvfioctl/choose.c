@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "model.h"
+#include "text.h"
 
 /*
  * A unit is what can only be handed out together: one GPU, or all GPUs of an IOMMU group when they are not
@@ -37,6 +38,8 @@ static int gpu_is_free(const struct choice *choice, const struct vfioctl_gpu *gp
                 r = check_assigned(gpu, choice->vms, NULL, VFIOCTL_REFUSAL, findings);
         if (r >= 0)
                 r = check_holders(gpu, VFIOCTL_REFUSAL, findings);
+        if (r >= 0)
+                r = check_claimed(gpu, NULL, VFIOCTL_REFUSAL, findings);
         return r;
 }
 
@@ -190,13 +193,23 @@ static int explain_own(const struct choice *choice, const struct vfioctl_request
                 const struct unit *unit = &choice->units[i];
                 if (unit->gpus[0]->group != gpu->group || unit->taken)
                         continue;
-                int r = util_format(&fix, "vfioctl assign %s --count %zu", request->vm, unit->count);
+                char options[32];
+                (void)snprintf(options, sizeof(options), "--count %zu", unit->count);
+                int r = text_command("assign", request->vm, options, &fix);
                 if (r < 0)
                         return r;
                 finding.fix = fix;
                 break;
         }
         return vfioctl_findings_add(findings, &finding);
+}
+
+static int take_by_name(const char *vm, const struct vfioctl_gpu *gpu, char **ret)
+{
+        _cleanup_free_ char *options = NULL;
+
+        int r = util_format(&options, "--gpu %s", gpu->name);
+        return r < 0 ? r : text_command("assign", vm, options, ret);
 }
 
 /* One refusal a GPU, for the VM that came away with nothing. */
@@ -219,6 +232,8 @@ static int explain(const struct choice *choice, const struct vfioctl_request *re
                         r = check_assigned(gpu, choice->vms, request->vm, VFIOCTL_REFUSAL, own);
                 if (r >= 0)
                         r = check_holders(gpu, VFIOCTL_REFUSAL, own);
+                if (r >= 0)
+                        r = check_claimed(gpu, NULL, VFIOCTL_REFUSAL, own);
                 if (r < 0)
                         return r;
                 if (vfioctl_findings_count(own) > 0) {
@@ -235,7 +250,7 @@ static int explain(const struct choice *choice, const struct vfioctl_request *re
                                          "IOMMU group %d goes to one VM as a whole, and %s has a part of it",
                                          gpu->group->number, owner);
                 } else if (request->numa_node >= 0 && node >= 0 && node != request->numa_node) {
-                        r = util_format(&fix, "vfioctl assign %s --gpu %s", request->vm, gpu->name);
+                        r = take_by_name(request->vm, gpu, &fix);
                         finding.code = "other-node";
                         finding.culprit = request->vm;
                         finding.fix = fix;
@@ -244,7 +259,7 @@ static int explain(const struct choice *choice, const struct vfioctl_request *re
                                                  "it is on NUMA node %d, and %s is bound to node %d", node,
                                                  request->vm, request->numa_node);
                 } else if (gpu->functions[0]->is_virtual) {
-                        r = util_format(&fix, "vfioctl assign %s --gpu %s", request->vm, gpu->name);
+                        r = take_by_name(request->vm, gpu, &fix);
                         finding.code = "virtual-function";
                         finding.culprit = gpu->functions[0]->text;
                         finding.fix = fix;

@@ -248,8 +248,11 @@ int host_write_file(const struct vfioctl_ctx *ctx, const char *path, const char 
         if (length < 0 || (size_t)length >= sizeof(temporary))
                 return -ENAMETOOLONG;
 
-        _cleanup_fd_ int fd =
-                openat(parent, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+        _cleanup_fd_ int fd = openat(parent, temporary, flags, 0644);
+        /* Left by one of our PID that was killed. */
+        if (fd < 0 && errno == EEXIST && unlinkat(parent, temporary, 0) == 0)
+                fd = openat(parent, temporary, flags, 0644);
         if (fd < 0)
                 return -errno;
         int r = 0;

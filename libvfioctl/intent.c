@@ -10,12 +10,19 @@ VFIOCTL_EXPORT int vfioctl_intent_new(struct vfioctl_intent **ret)
         return 0;
 }
 
+static void item_clear(struct intent_item *item)
+{
+        free(item->vm);
+        free(item->claim);
+        free(item->uuid);
+}
+
 VFIOCTL_EXPORT struct vfioctl_intent *vfioctl_intent_free(struct vfioctl_intent *intent)
 {
         if (!intent)
                 return NULL;
         for (size_t i = 0; i < intent->count; i++)
-                free(intent->items[i].vm);
+                item_clear(&intent->items[i]);
         free(intent->items);
         free(intent);
         return NULL;
@@ -29,23 +36,27 @@ const struct intent_item *intent_find(const struct vfioctl_intent *intent, const
         return NULL;
 }
 
-static int add_item(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu, enum vfioctl_mode mode,
-                    const char *vm)
+/* Takes over what the item owns, also on failure. */
+static int add_item(struct vfioctl_intent *intent, struct intent_item item)
+{
+        int r = item.gpu && intent_find(intent, item.gpu) ? -EEXIST : 0;
+
+        if (r >= 0)
+                r = util_grow(&intent->items, &intent->allocated, intent->count + 1, sizeof(*intent->items));
+        if (r < 0)
+                item_clear(&item);
+        else
+                intent->items[intent->count++] = item;
+        return r;
+}
+
+static int add_for_vm(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu, enum vfioctl_mode mode,
+                      const char *vm)
 {
         struct intent_item item = {.gpu = gpu, .mode = mode};
 
-        if (gpu && intent_find(intent, gpu))
-                return -EEXIST;
         int r = util_copy(vm, &item.vm);
-        if (r < 0)
-                return r;
-        r = util_grow(&intent->items, &intent->allocated, intent->count + 1, sizeof(*intent->items));
-        if (r < 0) {
-                free(item.vm);
-                return r;
-        }
-        intent->items[intent->count++] = item;
-        return 0;
+        return r < 0 ? r : add_item(intent, item);
 }
 
 VFIOCTL_EXPORT int vfioctl_intent_set_mode(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu,
@@ -53,7 +64,7 @@ VFIOCTL_EXPORT int vfioctl_intent_set_mode(struct vfioctl_intent *intent, const 
 {
         if (!gpu || (mode != VFIOCTL_MODE_VM && mode != VFIOCTL_MODE_HOST))
                 return -EINVAL;
-        return add_item(intent, gpu, mode, NULL);
+        return add_for_vm(intent, gpu, mode, NULL);
 }
 
 VFIOCTL_EXPORT int vfioctl_intent_assign(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu,
@@ -61,14 +72,49 @@ VFIOCTL_EXPORT int vfioctl_intent_assign(struct vfioctl_intent *intent, const st
 {
         if (!gpu || !vm)
                 return -EINVAL;
-        return add_item(intent, gpu, VFIOCTL_MODE_VM, vm);
+        return add_for_vm(intent, gpu, VFIOCTL_MODE_VM, vm);
 }
 
 VFIOCTL_EXPORT int vfioctl_intent_define(struct vfioctl_intent *intent, const char *vm)
 {
         if (!vm)
                 return -EINVAL;
-        return add_item(intent, NULL, VFIOCTL_MODE_NONE, vm);
+        return add_for_vm(intent, NULL, VFIOCTL_MODE_NONE, vm);
+}
+
+/* They become lines of a small file, and are read back by their places there. */
+static bool is_line(const char *text, size_t limit)
+{
+        return text && *text && strlen(text) < limit && !strchr(text, '\n');
+}
+
+VFIOCTL_EXPORT int vfioctl_intent_claim(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu,
+                                        const struct vfioctl_claim *claim)
+{
+        struct intent_item item = {.gpu = gpu, .mode = VFIOCTL_MODE_VM};
+
+        if (!gpu || !is_line(claim->uuid, 60) || strchr(claim->uuid, ' ') || !is_line(claim->name, 600))
+                return -EINVAL;
+        int r = util_format(&item.claim, "%s %d %s\n%s\n", claim->uuid, claim->daemon.pid,
+                            *claim->daemon.start ? claim->daemon.start : "0", claim->name);
+        if (r >= 0)
+                r = util_copy(claim->uuid, &item.uuid);
+        if (r < 0) {
+                item_clear(&item);
+                return r;
+        }
+        return add_item(intent, item);
+}
+
+VFIOCTL_EXPORT int vfioctl_intent_release(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu,
+                                          const char *uuid)
+{
+        struct intent_item item = {.gpu = gpu, .mode = VFIOCTL_MODE_NONE};
+
+        if (!gpu || !uuid)
+                return -EINVAL;
+        int r = util_copy(uuid, &item.uuid);
+        return r < 0 ? r : add_item(intent, item);
 }
 
 VFIOCTL_EXPORT const char *vfioctl_intent_vm(const struct vfioctl_intent *intent,

@@ -274,6 +274,31 @@ const char *vfioctl_holder_unit(const struct vfioctl_holder *holder);
 /** What it has open, for example "/dev/dri/renderD128". Since 0.1. */
 const char *vfioctl_holder_node(const struct vfioctl_holder *holder);
 
+/** A process by PID and start time, which name it for the length of a boot: proc(5). Since 0.1. */
+struct vfioctl_process {
+        int pid;
+        char start[24];
+};
+/** -ESRCH when there is no such process, or it is a zombie. Since 0.1. */
+int vfioctl_process_identify(int pid, struct vfioctl_process *ret);
+
+/** A VM that is starting or running with a GPU. Since 0.1. */
+struct vfioctl_claim {
+        const char *uuid;
+        const char *name;
+        /** The libvirt daemon that will tell of the VM's end. With PID 0 the claim hinders nobody: what
+         * counts then is whether the VM has the GPU open. */
+        struct vfioctl_process daemon;
+};
+/** Name and UUID of the VM that claims the GPU, or NULL. Since 0.1. */
+const char *vfioctl_gpu_claim_name(const struct vfioctl_gpu *gpu);
+const char *vfioctl_gpu_claim_uuid(const struct vfioctl_gpu *gpu);
+/** True while the claim hinders others: the daemon that made it is still the same process. Since 0.1. */
+bool vfioctl_gpu_claim_is_live(const struct vfioctl_gpu *gpu);
+/** The mode that a change was begun to and not ended (its process was killed), or VFIOCTL_MODE_NONE. Since
+ * 0.1. */
+enum vfioctl_mode vfioctl_gpu_half_done(const struct vfioctl_gpu *gpu);
+
 /* ---- VMs: who is assigned what ------------------------------------------------------------------- */
 
 /** What the VM definitions say of GPUs; filled by libvfioctl-virt, or by hand. Since 0.1. */
@@ -334,6 +359,15 @@ int vfioctl_intent_set_mode(struct vfioctl_intent *intent, const struct vfioctl_
 int vfioctl_intent_assign(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu, const char *vm);
 /** Wants VM `vm`'s definition replaced (an unassign); nothing changes in any GPU's mode. Since 0.1. */
 int vfioctl_intent_define(struct vfioctl_intent *intent, const char *vm);
+
+/**
+ * Wants GPU `gpu` in mode vm, and claimed for a VM that starts. Refused while another VM's claim counts.
+ * -EEXIST as above, -EINVAL when name or UUID is no line of text. Since 0.1.
+ */
+int vfioctl_intent_claim(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu,
+                         const struct vfioctl_claim *claim);
+/** Wants the claim of the VM with this UUID dropped; no mode changes. Since 0.1. */
+int vfioctl_intent_release(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu, const char *uuid);
 
 /** The VM that is to get this GPU, or NULL. Since 0.1. */
 const char *vfioctl_intent_vm(const struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu);

@@ -127,7 +127,7 @@ int lock_gpus(const struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, st
                 return r;
         /* The plan keeps its GPUs in the order of their addresses, so no two callers wait for each other. */
         for (size_t i = 0; i < plan->n_gpus; i++) {
-                r = lock_take(ctx, plan->gpus[i], end, lock);
+                r = lock_take(ctx, plan->gpus[i].address, end, lock);
                 if (r < 0)
                         return r;
                 waited |= r;

@@ -306,3 +306,23 @@ VFIOCTL_EXPORT const char *vfioctl_holder_node(const struct vfioctl_holder *hold
 {
         return holder->node;
 }
+
+VFIOCTL_EXPORT const char *vfioctl_gpu_claim_name(const struct vfioctl_gpu *gpu)
+{
+        return gpu->claim.name;
+}
+
+VFIOCTL_EXPORT const char *vfioctl_gpu_claim_uuid(const struct vfioctl_gpu *gpu)
+{
+        return gpu->claim.uuid;
+}
+
+VFIOCTL_EXPORT bool vfioctl_gpu_claim_is_live(const struct vfioctl_gpu *gpu)
+{
+        return gpu->claim.is_live;
+}
+
+VFIOCTL_EXPORT enum vfioctl_mode vfioctl_gpu_half_done(const struct vfioctl_gpu *gpu)
+{
+        return gpu->half_done;
+}

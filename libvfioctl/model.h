@@ -71,6 +71,14 @@ struct vfioctl_holder {
         char *node;
 };
 
+/* A VM that is starting or running with a GPU, as /run tells. */
+struct claim {
+        char *text; /* as it stands there; NULL: no claim */
+        char *uuid;
+        char *name;
+        bool is_live; /* the daemon that will tell of the VM's end is there */
+};
+
 struct vfioctl_gpu {
         char *name;
         bool has_short_name;
@@ -81,6 +89,8 @@ struct vfioctl_gpu {
         char *slot;
         unsigned int card_index;
         bool is_stuck;
+        enum vfioctl_mode half_done; /* a change to this mode was begun and not ended; NONE: no such */
+        struct claim claim;
         bool holders_known;
         struct vfioctl_function **functions; /* borrowed; the GPU itself first */
         size_t n_functions;
@@ -127,7 +137,9 @@ bool function_lacks_acs(const struct vfioctl_function *function, bool iommu_on);
 struct intent_item {
         const struct vfioctl_gpu *gpu; /* NULL for a bare definition */
         enum vfioctl_mode mode;
-        char *vm; /* NULL for a bare change of mode */
+        char *vm;    /* NULL for a bare change of mode */
+        char *claim; /* text of the claim that is to be made, or NULL */
+        char *uuid;  /* of the VM that claims, or whose claim is to be dropped; NULL: no claim is touched */
 };
 
 struct vfioctl_intent {
@@ -140,6 +152,7 @@ struct vfioctl_intent {
 enum step_kind {
         STEP_LOAD,   /* load a kernel module by name or modalias */
         STEP_WRITE,  /* write an attribute */
+        STEP_CLAIM,  /* write or drop a VM's claim on a GPU */
         STEP_DEFINE, /* replace a VM's definition */
 };
 
@@ -163,7 +176,7 @@ struct write {
         struct wait wait;
 };
 
-#define STEP_UNDO_MAX 2
+#define STEP_UNDO_MAX 3
 
 struct vfioctl_step {
         enum step_kind kind;
@@ -175,14 +188,20 @@ struct vfioctl_step {
         char *module; /* STEP_LOAD */
         bool module_optional;
         struct write write; /* STEP_WRITE */
+        char *claim;        /* STEP_CLAIM: its text; NULL: none */
         bool has_expected;
-        char *expected; /* STEP_WRITE to driver_override: its value before; NULL: none */
+        char *expected; /* STEP_WRITE to driver_override, STEP_CLAIM: what was there before; NULL: none */
         bool expects_driver;
         char *expected_driver; /* the driver before; NULL: none */
         char *vm;              /* STEP_DEFINE */
         struct write undo[STEP_UNDO_MAX];
         size_t n_undo;
         const char *irreversible;
+};
+
+struct planned_gpu {
+        char address[VFIOCTL_ADDRESS_SIZE];
+        enum vfioctl_mode mode; /* that it goes to; NONE: it stays */
 };
 
 /* A function of a GPU that changes mode, as the snapshot had it. */
@@ -195,7 +214,7 @@ struct vfioctl_plan {
         struct vfioctl_findings *findings;
         struct vfioctl_step **steps;
         size_t n_steps, allocated;
-        char (*gpus)[VFIOCTL_ADDRESS_SIZE]; /* addresses of all GPUs that change mode, for the locks */
+        struct planned_gpu *gpus; /* all that change mode or are claimed, by address, for the locks */
         size_t n_gpus, allocated_gpus;
         struct seen *seen;
         size_t n_seen, allocated_seen;
@@ -213,6 +232,10 @@ int check_hardware(const struct vfioctl_snapshot *snapshot, const struct vfioctl
 
 /* Processes that hold it, as findings of this severity. */
 int check_holders(const struct vfioctl_gpu *gpu, enum vfioctl_severity severity,
+                  struct vfioctl_findings *findings);
+
+/* The VM other than `uuid` (NULL: any) that is starting or running with it, as a finding of this severity. */
+int check_claimed(const struct vfioctl_gpu *gpu, const char *uuid, enum vfioctl_severity severity,
                   struct vfioctl_findings *findings);
 
 /* VMs other than `vm` (NULL: any) that name it, as findings of this severity. */

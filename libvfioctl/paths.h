@@ -37,11 +37,13 @@
 #define PATH_DEV_VFIO    PATH_DEV "/vfio"
 #define PATH_LIB_MODULES "/lib/modules"
 
-#define PATH_RUN       "/run/vfioctl"
-#define PATH_RUN_LOCK  PATH_RUN "/lock"
-#define PATH_RUN_STUCK PATH_RUN "/stuck"
-#define PATH_RUN_HOST  PATH_RUN "/host-driver"
-#define PATH_RUN_SLOTS PATH_RUN "/slots"
+#define PATH_RUN        "/run/vfioctl"
+#define PATH_RUN_LOCK   PATH_RUN "/lock"
+#define PATH_RUN_STUCK  PATH_RUN "/stuck"
+#define PATH_RUN_HOST   PATH_RUN "/host-driver"
+#define PATH_RUN_SLOTS  PATH_RUN "/slots"
+#define PATH_RUN_CLAIMS PATH_RUN "/claims"
+#define PATH_RUN_WORK   PATH_RUN "/work"
 
 #define PATH_ETC_DIR  "/etc"
 #define PATH_LIB_DIR  "/usr/lib"

@@ -11,6 +11,7 @@ static struct vfioctl_step *step_free(struct vfioctl_step *step)
         free(step->write.attribute);
         free(step->write.value);
         free(step->write.wait.value);
+        free(step->claim);
         free(step->expected);
         free(step->expected_driver);
         free(step->vm);
@@ -89,6 +90,15 @@ static int add_undo(struct vfioctl_step *step, const char *attribute, const char
         return set_write(&step->undo[step->n_undo++], attribute, value, wait, wait_value);
 }
 
+/* The way back for one that had no override step of its own: what stood there is put back. */
+static int add_undo_override(struct vfioctl_step *step, const struct vfioctl_function *function,
+                             const char *path)
+{
+        const char *old = function->driver_override;
+
+        return add_undo(step, path, old ? old : "", WAIT_OVERRIDE, old);
+}
+
 static int override_path(const struct vfioctl_function *function, char **ret)
 {
         return util_format(ret, PATH_PCI_DEVICES "/%s/driver_override", function->text);
@@ -143,7 +153,7 @@ static int add_override(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu
 /* Undone by aiming the override at the driver that had it, and probing: bind would not do, for the override
  * is set. */
 static int add_unbind(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu,
-                      const struct vfioctl_function *function)
+                      const struct vfioctl_function *function, bool override_stays)
 {
         _cleanup_(step_freep) struct vfioctl_step *step = NULL;
         _cleanup_free_ char *path = NULL, *override = NULL;
@@ -159,6 +169,8 @@ static int add_unbind(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu,
                 r = add_undo(step, override, function->driver, WAIT_OVERRIDE, function->driver);
         if (r >= 0)
                 r = add_undo(step, PATH_PCI_PROBE, function->text, WAIT_DRIVER, function->driver);
+        if (r >= 0 && override_stays && function->driver_override_known)
+                r = add_undo_override(step, function, override);
         if (r >= 0)
                 r = util_copy(function->driver, &step->expected_driver);
         if (r >= 0)
@@ -187,6 +199,30 @@ static int add_probe(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu,
         return r < 0 ? r : plan_add(plan, &step);
 }
 
+static int add_claim(struct vfioctl_plan *plan, const struct intent_item *item)
+{
+        _cleanup_(step_freep) struct vfioctl_step *step = NULL;
+        _cleanup_free_ char *path = NULL;
+        const struct vfioctl_gpu *gpu = item->gpu;
+
+        if (util_equal(item->claim, gpu->claim.text))
+                return 0;
+        int r = step_new(STEP_CLAIM, gpu, gpu->functions[0], &step);
+        if (r >= 0)
+                r = util_format(&path, PATH_RUN_CLAIMS "/%s", gpu->functions[0]->text);
+        if (r >= 0)
+                r = set_write(&step->write, path, item->claim ? item->claim : "", WAIT_NONE, NULL);
+        if (r >= 0)
+                r = util_copy(item->claim, &step->claim);
+        if (r >= 0)
+                r = util_copy(gpu->claim.text, &step->expected);
+        if (r >= 0)
+                r = util_format(&step->text,
+                                item->claim ? "claim %s for VM %s" : "drop the claim on %s of VM %s",
+                                gpu->functions[0]->text, item->uuid);
+        return r < 0 ? r : plan_add(plan, &step);
+}
+
 static int add_define(struct vfioctl_plan *plan, const struct intent_item *item)
 {
         _cleanup_(step_freep) struct vfioctl_step *step = NULL;
@@ -205,19 +241,39 @@ static int add_define(struct vfioctl_plan *plan, const struct intent_item *item)
 
 /* ---- the GPUs ---- */
 
+/* On vfio-pci, and to stay there when somebody probes it or it comes anew. */
+static bool is_in_place(const struct vfioctl_function *function)
+{
+        return function_on_vfio(function) &&
+               (!function->driver_override_known || util_equal(function->driver_override, VFIO_DRIVER));
+}
+
+static bool needs_steps(const struct vfioctl_gpu *gpu, enum vfioctl_mode mode)
+{
+        if (mode == VFIOCTL_MODE_NONE)
+                return false;
+        if (mode == VFIOCTL_MODE_HOST)
+                return !gpu_is_in_mode(gpu, mode);
+        for (size_t i = 0; i < gpu->n_functions; i++)
+                if (!is_in_place(gpu->functions[i]))
+                        return true;
+        return false;
+}
+
 /* Companions first: an audio function's driver looks to the GPU's. */
 static int plan_to_vm(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu)
 {
         for (size_t i = gpu->n_functions; i-- > 0;) {
                 const struct vfioctl_function *function = gpu->functions[i];
                 int r = 0;
-                if (function_on_vfio(function))
+                bool is_aimed = util_equal(function->driver_override, VFIO_DRIVER);
+                if (is_in_place(function))
                         continue;
-                if (!util_equal(function->driver_override, VFIO_DRIVER))
+                if (!is_aimed)
                         r = add_override(plan, gpu, function, VFIO_DRIVER);
-                if (r >= 0 && function->driver)
-                        r = add_unbind(plan, gpu, function);
-                if (r >= 0)
+                if (r >= 0 && function->driver && !function_on_vfio(function))
+                        r = add_unbind(plan, gpu, function, is_aimed);
+                if (r >= 0 && !function_on_vfio(function))
                         r = add_probe(plan, gpu, function, WAIT_GROUP_NODE, VFIO_DRIVER);
                 if (r < 0)
                         return r;
@@ -230,10 +286,11 @@ static int plan_to_host(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu
         for (size_t i = 0; i < gpu->n_functions; i++) {
                 const struct vfioctl_function *function = gpu->functions[i];
                 int r = 0;
-                if (util_equal(function->driver_override, VFIO_DRIVER))
+                bool is_aimed = util_equal(function->driver_override, VFIO_DRIVER);
+                if (is_aimed)
                         r = add_override(plan, gpu, function, NULL);
                 if (r >= 0 && function_on_vfio(function))
-                        r = add_unbind(plan, gpu, function);
+                        r = add_unbind(plan, gpu, function, !is_aimed);
                 if (r < 0)
                         return r;
                 if (function->driver && !function_on_vfio(function))
@@ -250,17 +307,20 @@ static int plan_to_host(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu
         return 0;
 }
 
-static int compare_texts(const void *a, const void *b)
+static int compare_gpus(const void *a, const void *b)
 {
-        return strcmp(a, b);
+        const struct planned_gpu *x = a, *y = b;
+
+        return strcmp(x->address, y->address);
 }
 
-static int note_gpu(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu)
+static int note_gpu(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu, enum vfioctl_mode mode)
 {
         int r = util_grow(&plan->gpus, &plan->allocated_gpus, plan->n_gpus + 1, sizeof(*plan->gpus));
         if (r < 0)
                 return r;
-        memcpy(plan->gpus[plan->n_gpus++], gpu->functions[0]->text, sizeof(*plan->gpus));
+        memcpy(plan->gpus[plan->n_gpus].address, gpu->functions[0]->text, sizeof(gpu->functions[0]->text));
+        plan->gpus[plan->n_gpus++].mode = mode;
         for (size_t i = 0; i < gpu->n_functions; i++) {
                 struct seen *seen;
                 r = util_grow(&plan->seen, &plan->allocated_seen, plan->n_seen + 1, sizeof(*plan->seen));
@@ -284,24 +344,28 @@ static int plan_steps(struct vfioctl_plan *plan, const struct vfioctl_snapshot *
 
         for (size_t i = 0; r >= 0 && i < intent->count; i++) {
                 const struct intent_item *item = &intent->items[i];
-                if (!item->gpu || gpu_is_in_mode(item->gpu, item->mode))
+                bool changes = item->gpu && needs_steps(item->gpu, item->mode);
+                if (!changes && !item->uuid)
                         continue;
-                if (item->mode == VFIOCTL_MODE_VM && !loaded) {
+                if (changes && item->mode == VFIOCTL_MODE_VM && !loaded) {
                         r = add_load(plan, NULL, NULL, VFIO_DRIVER, false);
                         loaded = true;
                 }
                 if (r >= 0)
-                        r = note_gpu(plan, item->gpu);
-                if (r >= 0)
+                        r = note_gpu(plan, item->gpu, changes ? item->mode : VFIOCTL_MODE_NONE);
+                if (r >= 0 && changes)
                         r = item->mode == VFIOCTL_MODE_VM ? plan_to_vm(plan, item->gpu)
                                                           : plan_to_host(plan, item->gpu);
+                /* Last, so that a start that is refused or cut off leaves no claim. */
+                if (r >= 0 && item->uuid)
+                        r = add_claim(plan, item);
         }
         /* Definitions last: what libvirt is told is true by then. */
         for (size_t i = 0; r >= 0 && i < intent->count; i++)
                 if (intent->items[i].vm)
                         r = add_define(plan, &intent->items[i]);
         if (r >= 0 && plan->n_gpus > 0)
-                qsort(plan->gpus, plan->n_gpus, sizeof(*plan->gpus), compare_texts);
+                qsort(plan->gpus, plan->n_gpus, sizeof(*plan->gpus), compare_gpus);
         return r;
 }
 

@@ -7,7 +7,7 @@
  * Field 22 of /proc/PID/stat (proc(5)): with the PID it names one process for the length of a boot.
  * The worker is a process of this machine, also when the host is a simulated one.
  */
-static int process_start(int pid, char *ret, size_t size)
+int runtime_process_start(int pid, char ret[PROCESS_START_SIZE])
 {
         struct vfioctl_ctx here = {.root_fd = -1, .is_live = true};
         char path[PATH_MAX], stat[1024];
@@ -30,11 +30,18 @@ static int process_start(int pid, char *ret, size_t size)
                         return -EIO;
         }
         size_t n = strcspn(at + 1, " \n");
-        if (n >= size)
+        if (n >= PROCESS_START_SIZE)
                 return -EIO;
         memcpy(ret, at + 1, n);
         ret[n] = '\0';
         return 0;
+}
+
+bool runtime_process_is(int pid, const char *start)
+{
+        char now[PROCESS_START_SIZE];
+
+        return runtime_process_start(pid, now) == 0 && util_equal(start, now);
 }
 
 static bool run_path(char path[PATH_MAX], const char *folder, const char *address)
@@ -45,25 +52,25 @@ static bool run_path(char path[PATH_MAX], const char *folder, const char *addres
 int runtime_record_stuck(const struct vfioctl_ctx *ctx, const char *address, int worker, const char *step)
 {
         _cleanup_free_ char *text = NULL;
-        char path[PATH_MAX], start[32] = "0";
+        char path[PATH_MAX], start[PROCESS_START_SIZE] = "0";
 
         if (!run_path(path, PATH_RUN_STUCK, address))
                 return -ENAMETOOLONG;
-        (void)process_start(worker, start, sizeof(start));
+        (void)runtime_process_start(worker, start);
         int r = util_format(&text, "%d %s\n%s\n", worker, start, step);
         return r < 0 ? r : host_write_file(ctx, path, text);
 }
 
 bool runtime_is_stuck(const struct vfioctl_ctx *ctx, const char *address)
 {
-        char path[PATH_MAX], text[ATTRIBUTE_MAX], start[32], now[32];
+        char path[PATH_MAX], text[ATTRIBUTE_MAX], start[PROCESS_START_SIZE];
         int pid;
 
         if (!run_path(path, PATH_RUN_STUCK, address) || host_read(ctx, path, text, sizeof(text)) < 0)
                 return false;
-        if (sscanf(text, "%d %31s", &pid, start) != 2)
+        if (sscanf(text, "%d %23s", &pid, start) != 2)
                 return true;
-        return process_start(pid, now, sizeof(now)) == 0 && util_equal(start, now);
+        return runtime_process_is(pid, start);
 }
 
 int runtime_forget_stuck(const struct vfioctl_ctx *ctx, const char *address)
@@ -107,4 +114,15 @@ int runtime_forget_host_driver(const struct vfioctl_ctx *ctx, const char *addres
                 return -ENAMETOOLONG;
         int r = host_unlink(ctx, path);
         return r == -ENOENT ? 0 : r;
+}
+
+VFIOCTL_EXPORT int vfioctl_process_identify(int pid, struct vfioctl_process *ret)
+{
+        struct vfioctl_process process = {.pid = pid};
+
+        int r = runtime_process_start(pid, process.start);
+        if (r < 0)
+                return r == -ENOENT ? -ESRCH : r;
+        *ret = process;
+        return 0;
 }

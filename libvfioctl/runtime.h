@@ -4,7 +4,17 @@
 
 #include "host.h"
 
+#define PROCESS_START_SIZE 24
+
 /* Facts of this boot, one small file each under PATH_RUN: stuck GPUs, and the driver a function came from. */
+
+/*
+ * When the process started, in the kernel's clock: with the PID it names one process for the length of a
+ * boot. -ESRCH for one that has ended, a zombie too.
+ */
+int runtime_process_start(int pid, char ret[PROCESS_START_SIZE]);
+/* True while the process with this PID is the one that started then. */
+bool runtime_process_is(int pid, const char *start);
 
 /* Records that `worker` (a PID) did not come back from `step` on this function. */
 int runtime_record_stuck(const struct vfioctl_ctx *ctx, const char *address, int worker, const char *step);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "claims.h"
 #include "function.h"
 #include "holders.h"
 #include "names.h"
@@ -141,6 +142,9 @@ static struct vfioctl_gpu *gpu_free(struct vfioctl_gpu *gpu)
                 free(gpu->holders[i].node);
         }
         free(gpu->holders);
+        free(gpu->claim.text);
+        free(gpu->claim.uuid);
+        free(gpu->claim.name);
         free(gpu->functions);
         free(gpu->path);
         free(gpu->name);
@@ -504,6 +508,8 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned i
         free(scan.items);
         if (r >= 0)
                 r = find_stuck(ctx, snapshot);
+        if (r >= 0)
+                r = claims_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_NAMES)
                 r = names_find(snapshot);
         if (r >= 0)

@@ -8,7 +8,7 @@
 #include <libxml/xmlerror.h>
 
 #include "connection.h"
-#include "text.h"
+#include "../text.h"
 
 #define REASON_MAX 2000 /* characters: some contain the output of a program */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "connection.h"
 #include "domain_private.h"
-#include "text.h"
+#include "../text.h"
 
 #define URI_MAX 200 /* characters shown */
 

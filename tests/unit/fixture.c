@@ -218,7 +218,7 @@ char *plan_dump(const struct vfioctl_plan *plan)
                 fprintf(file, " vm %s module %s\n", or_dash(step->vm), or_dash(step->module));
         }
         for (size_t i = 0; i < plan->n_gpus; i++)
-                fprintf(file, "lock %s\n", plan->gpus[i]);
+                fprintf(file, "lock %s\n", plan->gpus[i].address);
         assert_int_equal(fclose(file), 0);
         assert_int_equal(util_format(&both, "%s%s", text, steps), 0);
         free(text);

@@ -20,7 +20,7 @@ struct definitions {
 static int define(void *userdata, const char *vm, bool undo, char **ret_error)
 {
         struct definitions *definitions = userdata;
-        char gpus[1][VFIOCTL_ADDRESS_SIZE] = {GPU};
+        struct planned_gpu gpus[1] = {{.address = GPU}};
         struct vfioctl_plan plan = {.gpus = gpus, .n_gpus = 1};
         struct vfioctl_ctx *hook = root_ctx(kernel.root);
         struct vfioctl_lock *lock = NULL;

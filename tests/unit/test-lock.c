@@ -27,14 +27,15 @@ static void test_admin(void **state)
         assert_null(vfioctl_lock_free(second));
 }
 
-static struct vfioctl_plan plan_for(char (*gpus)[VFIOCTL_ADDRESS_SIZE], size_t count)
+static struct vfioctl_plan plan_for(struct planned_gpu *gpus, size_t count)
 {
         return (struct vfioctl_plan){.gpus = gpus, .n_gpus = count};
 }
 
 static void test_gpus(void **state)
 {
-        char all[3][VFIOCTL_ADDRESS_SIZE] = {"0000:06:00.0", "0000:0a:00.0", "0000:85:00.0"};
+        struct planned_gpu all[3] = {
+                {.address = "0000:06:00.0"}, {.address = "0000:0a:00.0"}, {.address = "0000:85:00.0"}};
         struct vfioctl_plan one = plan_for(all + 1, 1), three = plan_for(all, 3), last = plan_for(all + 2, 1),
                             none = plan_for(NULL, 0);
         struct vfioctl_lock *a = NULL, *b = NULL, *admin = NULL;
@@ -60,13 +61,13 @@ static void test_gpus(void **state)
 /* The bound is for the whole, not for each GPU of a list. */
 static void test_bound(void **state)
 {
-        char gpus[8][VFIOCTL_ADDRESS_SIZE];
+        struct planned_gpu gpus[8];
         struct vfioctl_lock *held[8], *lock = NULL;
         struct vfioctl_plan plan = plan_for(gpus, 8);
 
         (void)state;
         for (unsigned int i = 0; i < 8; i++) {
-                (void)snprintf(gpus[i], sizeof(gpus[i]), "0000:%02x:00.0", i);
+                (void)snprintf(gpus[i].address, sizeof(gpus[i].address), "0000:%02x:00.0", i);
                 struct vfioctl_plan one = plan_for(gpus + i, 1);
                 assert_int_equal(lock_gpus(ctx, &one, &held[i]), 0);
         }
@@ -81,7 +82,7 @@ static void test_bound(void **state)
 /* Another process has it and ends: whoever waits gets it, and is told that it had to wait. */
 static void hand_over(bool killed)
 {
-        char gpus[1][VFIOCTL_ADDRESS_SIZE] = {"0000:06:00.0"};
+        struct planned_gpu gpus[1] = {{.address = "0000:06:00.0"}};
         struct vfioctl_plan plan = plan_for(gpus, 1);
         struct vfioctl_lock *lock = NULL;
         int ready[2], go[2];

@@ -84,7 +84,7 @@ static void test_to_vm(void **state)
                 assert_int_equal(step->group, 10);
         }
         assert_int_equal(plan->n_gpus, 1);
-        assert_string_equal(plan->gpus[0], "0000:06:00.0");
+        assert_string_equal(plan->gpus[0].address, "0000:06:00.0");
 
         const struct vfioctl_step *override = plan->steps[4], *unbind = plan->steps[5],
                                   *probe = plan->steps[6];
@@ -119,6 +119,7 @@ static void test_to_vm_half_way(void **state)
 
         /* Driverless, and with somebody's override, which an undo must bring back. */
         set_up_gpu(NULL, VFIO_DRIVER);
+        gpu->functions[1]->driver_override = (char *)(uintptr_t)VFIO_DRIVER;
         gpu->functions[0]->driver_override = (char *)(uintptr_t) "nouveau";
         _cleanup_plan_ struct vfioctl_plan *other = plan_mode(VFIOCTL_MODE_VM);
         assert_steps(other,
@@ -129,9 +130,27 @@ static void test_to_vm_half_way(void **state)
 
         /* The override is there, the driver has not come. */
         set_up_gpu(NULL, VFIO_DRIVER);
+        gpu->functions[1]->driver_override = (char *)(uintptr_t)VFIO_DRIVER;
         gpu->functions[0]->driver_override = (char *)(uintptr_t)VFIO_DRIVER;
         _cleanup_plan_ struct vfioctl_plan *third = plan_mode(VFIOCTL_MODE_VM);
         assert_steps(third, STEPS(PROBE " = 0000:06:00.0"));
+
+        /* On vfio-pci, but with no override that would keep it there; one that cannot be read is left alone.
+         */
+        set_up_gpu(VFIO_DRIVER, VFIO_DRIVER);
+        gpu->functions[0]->driver_override_known = false;
+        _cleanup_plan_ struct vfioctl_plan *fourth = plan_mode(VFIOCTL_MODE_VM);
+        assert_steps(fourth, STEPS(DEVICES "0000:06:00.1/driver_override = vfio-pci"));
+
+        /* No step of its own puts back the override that an unbind's undo aims elsewhere: that undo does it.
+         */
+        set_up_gpu("amdgpu", VFIO_DRIVER);
+        for (size_t i = 0; i < 2; i++)
+                gpu->functions[i]->driver_override = (char *)(uintptr_t)VFIO_DRIVER;
+        _cleanup_plan_ struct vfioctl_plan *fifth = plan_mode(VFIOCTL_MODE_VM);
+        assert_steps(fifth, STEPS(DRIVERS "amdgpu/unbind = 0000:06:00.0", PROBE " = 0000:06:00.0"));
+        assert_int_equal(fifth->steps[0]->n_undo, 3);
+        assert_string_equal(fifth->steps[0]->undo[2].value, VFIO_DRIVER);
 }
 
 static void test_to_host(void **state)
@@ -173,6 +192,8 @@ static void test_nothing_to_do(void **state)
 {
         (void)state;
         set_up_gpu(VFIO_DRIVER, VFIO_DRIVER);
+        for (size_t i = 0; i < 2; i++)
+                gpu->functions[i]->driver_override = (char *)(uintptr_t)VFIO_DRIVER;
         _cleanup_plan_ struct vfioctl_plan *vm = plan_mode(VFIOCTL_MODE_VM);
         assert_int_equal(vfioctl_plan_step_count(vm), 0);
         assert_int_equal(vfioctl_findings_count(vfioctl_plan_findings(vm)), 0);
@@ -250,8 +271,8 @@ static void test_assign(void **state)
                                  DEVICES "0000:02:00.0/driver_override = vfio-pci", PROBE " = 0000:02:00.0",
                                  "define game1", "define game2"));
         assert_int_equal(plan->n_gpus, 2);
-        assert_string_equal(plan->gpus[0], "0000:02:00.0");
-        assert_string_equal(plan->gpus[1], "0000:06:00.0");
+        assert_string_equal(plan->gpus[0].address, "0000:02:00.0");
+        assert_string_equal(plan->gpus[1].address, "0000:06:00.0");
 
         assert_int_equal(vfioctl_vms_new(&vms), 0);
         vms_add(vms, "old", false, "0000:02:00.0");

@@ -124,3 +124,14 @@ int text_shell_word(const char *text, char **ret)
         (void)fputc('\'', stream);
         return close_stream(stream, &word, ret);
 }
+
+int text_command(const char *verb, const char *vm, const char *options, char **ret)
+{
+        _cleanup_free_ char *word = NULL;
+
+        int r = text_shell_word(vm, &word);
+        if (r < 0)
+                return r;
+        return vm[0] == '-' ? util_format(ret, "vfioctl %s %s -- %s", verb, options, word)
+                            : util_format(ret, "vfioctl %s %s %s", verb, word, options);
+}

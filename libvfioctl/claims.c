@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "claims.h"
+#include "runtime.h"
+
+#include <fcntl.h>
+
+#define CLAIM_MAX 1024
+
+static bool claim_path(char path[PATH_MAX], const char *folder, const char *address)
+{
+        return path_format(path, "%s/%s", folder, address);
+}
+
+int claim_read_text(const struct vfioctl_ctx *ctx, const char *address, char **ret)
+{
+        char path[PATH_MAX], text[CLAIM_MAX];
+
+        if (!claim_path(path, PATH_RUN_CLAIMS, address))
+                return -ENAMETOOLONG;
+        ssize_t length = host_read(ctx, path, text, sizeof(text));
+        if (length == -ENOENT) {
+                *ret = NULL;
+                return 0;
+        }
+        return length < 0 ? (int)length : util_copy(text, ret);
+}
+
+int claim_write_text(const struct vfioctl_ctx *ctx, const char *address, const char *text)
+{
+        char path[PATH_MAX];
+
+        if (!claim_path(path, PATH_RUN_CLAIMS, address))
+                return -ENAMETOOLONG;
+        if (text)
+                return host_write_file(ctx, path, text);
+        int r = host_unlink(ctx, path);
+        return r == -ENOENT ? 0 : r;
+}
+
+/* "UUID PID START\nNAME\n". What is no claim (a torn file, somebody else's) counts as one of nobody: stale.
+ */
+static int parse(struct vfioctl_gpu *gpu, char *text)
+{
+        char uuid[64] = "", start[PROCESS_START_SIZE] = "";
+        int pid = 0;
+
+        gpu->claim.text = text;
+        const char *name = strchr(text, '\n');
+        if (!name || sscanf(text, "%63s %d %23s", uuid, &pid, start) != 3)
+                return 0;
+        int r = util_copy(name + 1, &gpu->claim.name);
+        if (r >= 0)
+                r = util_copy(uuid, &gpu->claim.uuid);
+        if (r < 0)
+                return r;
+        util_trim(gpu->claim.name);
+        gpu->claim.is_live = pid > 0 && runtime_process_is(pid, start);
+        return 0;
+}
+
+static enum vfioctl_mode work_read(const struct vfioctl_ctx *ctx, const char *address)
+{
+        char path[PATH_MAX], text[16];
+
+        if (!claim_path(path, PATH_RUN_WORK, address) || host_read(ctx, path, text, sizeof(text)) < 0)
+                return VFIOCTL_MODE_NONE;
+        return util_equal(text, vfioctl_mode_name(VFIOCTL_MODE_HOST)) ? VFIOCTL_MODE_HOST : VFIOCTL_MODE_VM;
+}
+
+int claims_read(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot)
+{
+        bool has_claims = snapshot->has_run && host_exists(ctx, PATH_RUN_CLAIMS);
+        bool has_work = snapshot->has_run && host_exists(ctx, PATH_RUN_WORK);
+
+        for (size_t i = 0; (has_claims || has_work) && i < snapshot->n_gpus; i++) {
+                struct vfioctl_gpu *gpu = snapshot->gpus[i];
+                char *text = NULL;
+                if (!gpu->is_deep)
+                        continue;
+                int r = has_claims ? claim_read_text(ctx, gpu->functions[0]->text, &text) : 0;
+                if (r >= 0 && text)
+                        r = parse(gpu, text);
+                if (r < 0)
+                        return r;
+                if (has_work)
+                        gpu->half_done = work_read(ctx, gpu->functions[0]->text);
+        }
+        return 0;
+}
+
+int work_begin(const struct vfioctl_ctx *ctx, const char *address, enum vfioctl_mode mode)
+{
+        char path[PATH_MAX];
+
+        return claim_path(path, PATH_RUN_WORK, address) ? host_write_file(ctx, path, vfioctl_mode_name(mode))
+                                                        : -ENAMETOOLONG;
+}
+
+int work_end(const struct vfioctl_ctx *ctx, const char *address)
+{
+        char path[PATH_MAX];
+
+        if (!claim_path(path, PATH_RUN_WORK, address))
+                return -ENAMETOOLONG;
+        int r = host_unlink(ctx, path);
+        return r == -ENOENT ? 0 : r;
+}
