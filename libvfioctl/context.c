@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
 #include "host.h"
 #include "worker.h"
 
@@ -36,6 +37,8 @@ VFIOCTL_EXPORT int vfioctl_ctx_new(const char *root, struct vfioctl_ctx **ret)
                 .read_deadline = 300,
                 .settle_deadline = 2000,
                 .lock_deadline = 30000,
+                .hook_deadline = 10000,
+                .policy.idle = VFIOCTL_MODE_VM,
         };
         *ret = ctx;
         return 0;
@@ -47,6 +50,9 @@ VFIOCTL_EXPORT struct vfioctl_ctx *vfioctl_ctx_free(struct vfioctl_ctx *ctx)
                 return NULL;
         ctx->worker = worker_free(ctx->worker);
         host_close(ctx->root_fd);
+        settings_free(ctx->settings);
+        policy_clear(&ctx->policy);
+        (void)vfioctl_findings_free(ctx->config_findings);
         free(ctx->connect_uri);
         free(ctx->root);
         free(ctx);
@@ -72,6 +78,11 @@ VFIOCTL_EXPORT enum vfioctl_placement vfioctl_ctx_placement(const struct vfioctl
 VFIOCTL_EXPORT const char *vfioctl_ctx_connect_uri(const struct vfioctl_ctx *ctx)
 {
         return ctx->connect_uri;
+}
+
+VFIOCTL_EXPORT unsigned int vfioctl_ctx_hook_deadline(const struct vfioctl_ctx *ctx)
+{
+        return ctx->hook_deadline;
 }
 
 void ctx_log(struct vfioctl_ctx *ctx, enum vfioctl_log_level level, const char *format, ...)

@@ -327,7 +327,8 @@ int snapshot_load_function(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *sna
         bool wants_gpu = parts & FUNCTION_GPU && !(function && function->has_gpu_detail);
         bool wants_detail = parts & FUNCTION_DETAIL && !(function && function->has_detail);
         bool wants_kind = parts & FUNCTION_KIND && !function;
-        if (function && !wants_gpu && !wants_detail) {
+        bool wants_ids = parts & FUNCTION_IDS && !(function && function->has_ids);
+        if (function && !wants_gpu && !wants_detail && !wants_ids) {
                 *ret = function;
                 return 0;
         }
@@ -340,6 +341,8 @@ int snapshot_load_function(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *sna
                 r = load_fresh(dir, snapshot, address, &function);
         if (r >= 0 && wants_kind)
                 read_kind(dir, function);
+        if (r >= 0 && wants_ids)
+                read_ids(dir, function);
         if (r >= 0 && wants_gpu)
                 r = read_gpu(ctx, dir, function, snapshot->has_run);
         if (r >= 0 && wants_detail)

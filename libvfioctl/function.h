@@ -10,6 +10,7 @@ enum function_parts {
         FUNCTION_GPU = 1 << 0, /* what decides on a GPU: NUMA node, VFs, boot display, records of this boot */
         FUNCTION_DETAIL = 1 << 1, /* what a report shows: IDs, capabilities, BARs, reset, power */
         FUNCTION_KIND = 1 << 2,   /* PCI Express or conventional, virtual or not */
+        FUNCTION_IDS = 1 << 3,    /* vendor and device */
 };
 
 /* The function at `address`, with these parts; borrowed from the snapshot. */

@@ -10,6 +10,7 @@
 
 #include "libvfioctl.h"
 #include "paths.h"
+#include "policy.h"
 #include "util.h"
 
 /* No attribute that we read is larger: a kernel page. */
@@ -27,6 +28,10 @@ struct vfioctl_ctx {
         unsigned int read_deadline;   /* ms: the same for a read that takes the device lock */
         unsigned int settle_deadline; /* ms: for a driver link or node to show up after a write */
         unsigned int lock_deadline;   /* ms: waiting for another vfioctl */
+        unsigned int hook_deadline;   /* ms: all that a hook of libvirt may take */
+        struct policy policy;
+        struct setting *settings; /* one for each key of the configuration; NULL: never read */
+        struct vfioctl_findings *config_findings;
         struct worker *worker;
 };
 

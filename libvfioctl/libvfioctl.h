@@ -70,10 +70,35 @@ enum vfioctl_placement {
 
 /**
  * Reads etc/vfioctl/vfioctl.conf and its drop-ins below the context's root. Without such a file the
- * defaults hold. Unknown keys are logged as a warning with file and line. A bad value gives -EINVAL and
- * the reason, with file and line, in *ret_error (the caller's to free; may be NULL). Since 0.1.
+ * defaults hold. Unknown keys and keys given twice in a file are logged as a warning with file and line. Bad
+ * values give -EINVAL and the reason for the first, with file and line, in *ret_error (the caller's to free;
+ * may be NULL). Since 0.1.
  */
 int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_error);
+/**
+ * What the last vfioctl_ctx_read_config() found: every bad value as a refusal, the rest as warnings. NULL
+ * when nothing was read. Without a refusal there, an error of that call was that a file could not be read.
+ * Since 0.1.
+ */
+const struct vfioctl_findings *vfioctl_ctx_config_findings(const struct vfioctl_ctx *ctx);
+
+/**
+ * The keys of the configuration, set or not: name, effective value on one line, and the file and line that it
+ * is from (NULL and 0: the default). NULL for an `index` that is too high. Since 0.1.
+ */
+size_t vfioctl_ctx_setting_count(const struct vfioctl_ctx *ctx);
+const char *vfioctl_ctx_setting_name(const struct vfioctl_ctx *ctx, size_t index);
+const char *vfioctl_ctx_setting_value(const struct vfioctl_ctx *ctx, size_t index);
+const char *vfioctl_ctx_setting_file(const struct vfioctl_ctx *ctx, size_t index);
+unsigned long vfioctl_ctx_setting_line(const struct vfioctl_ctx *ctx, size_t index);
+
+/**
+ * What the boot step depends on (gpus, except, idle, with aliases looked up), as lines that are equal when
+ * the meaning is: by comparing them a stale copy in an initramfs is found. The caller's to free. Since 0.1.
+ */
+int vfioctl_ctx_boot_policy(const struct vfioctl_ctx *ctx, char **ret);
+/** All that a hook of libvirt may take, in milliseconds. Since 0.1. */
+unsigned int vfioctl_ctx_hook_deadline(const struct vfioctl_ctx *ctx);
 enum vfioctl_placement vfioctl_ctx_placement(const struct vfioctl_ctx *ctx);
 
 /** libvirt's URI from the configuration, or NULL. Since 0.1. */
@@ -137,7 +162,7 @@ size_t vfioctl_snapshot_gpu_count(const struct vfioctl_snapshot *snapshot);
 const struct vfioctl_gpu *vfioctl_snapshot_gpu(const struct vfioctl_snapshot *snapshot, size_t index);
 
 /**
- * Finds a GPU by short name or by the address of any of its functions, with or without the domain.
+ * Finds a GPU by short name, by alias, or by the address of any of its functions, with or without the domain.
  * Errors: -EINVAL when `text` is neither, -ENOENT when there is no such GPU. Since 0.1.
  */
 int vfioctl_snapshot_find(const struct vfioctl_snapshot *snapshot, const char *text,
@@ -159,6 +184,13 @@ enum vfioctl_mode {
 
 /** Short name such as "2a"; a board's own display has none and gives its address. Since 0.1. */
 const char *vfioctl_gpu_name(const struct vfioctl_gpu *gpu);
+/** What the configuration calls it besides ("left"), or NULL. Since 0.1. */
+const char *vfioctl_gpu_alias(const struct vfioctl_gpu *gpu);
+/** True when the configuration (gpus, except) says that it is for VMs; never for a board's own display. Since
+ * 0.1. */
+bool vfioctl_gpu_is_ours(const struct vfioctl_gpu *gpu);
+/** Where a GPU of ours rests when no VM has it: VM or HOST. NONE for one that is not ours. Since 0.1. */
+enum vfioctl_mode vfioctl_gpu_idle(const struct vfioctl_gpu *gpu);
 /** False for a board's own display (a BMC's), which has no short name. Since 0.1. */
 bool vfioctl_gpu_has_short_name(const struct vfioctl_gpu *gpu);
 /** True for a board's own display: conventional PCI in no slot, as a BMC's. Never for VMs. Since 0.1. */
@@ -346,6 +378,13 @@ bool vfioctl_findings_have_refusal(const struct vfioctl_findings *findings);
  */
 int vfioctl_check(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
                   const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings);
+
+/**
+ * Judges the configuration: what vfioctl_ctx_config_findings() has, and what makes no sense on this host (a
+ * snapshot of this context, with nothing left out): selectors that match nothing, displays. Since 0.1.
+ */
+int vfioctl_check_config(const struct vfioctl_ctx *ctx, const struct vfioctl_snapshot *snapshot,
+                         struct vfioctl_findings *findings);
 
 /** True when nothing but present use stands between this GPU and a VM. Pure. Since 0.1. */
 bool vfioctl_gpu_is_ready(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu);

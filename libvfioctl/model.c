@@ -39,7 +39,7 @@ VFIOCTL_EXPORT const struct vfioctl_gpu *vfioctl_snapshot_gpu_at(const struct vf
         return function ? function->gpu : NULL;
 }
 
-static bool looks_like_name(const char *text)
+bool looks_like_name(const char *text)
 {
         size_t digits = strspn(text, "0123456789");
         size_t letters = strspn(text + digits, "abcdefghijklmnopqrstuvwxyz");
@@ -53,7 +53,7 @@ VFIOCTL_EXPORT int vfioctl_snapshot_find(const struct vfioctl_snapshot *snapshot
         struct vfioctl_address address;
 
         for (size_t i = 0; i < snapshot->n_gpus; i++)
-                if (util_equal(snapshot->gpus[i]->name, text)) {
+                if (util_equal(snapshot->gpus[i]->name, text) || util_equal(snapshot->gpus[i]->alias, text)) {
                         *ret = snapshot->gpus[i];
                         return 0;
                 }
@@ -82,6 +82,21 @@ VFIOCTL_EXPORT const char *vfioctl_gpu_name(const struct vfioctl_gpu *gpu)
 VFIOCTL_EXPORT bool vfioctl_gpu_has_short_name(const struct vfioctl_gpu *gpu)
 {
         return gpu->has_short_name;
+}
+
+VFIOCTL_EXPORT const char *vfioctl_gpu_alias(const struct vfioctl_gpu *gpu)
+{
+        return gpu->alias;
+}
+
+VFIOCTL_EXPORT bool vfioctl_gpu_is_ours(const struct vfioctl_gpu *gpu)
+{
+        return gpu->is_ours;
+}
+
+VFIOCTL_EXPORT enum vfioctl_mode vfioctl_gpu_idle(const struct vfioctl_gpu *gpu)
+{
+        return gpu->idle;
 }
 
 VFIOCTL_EXPORT bool vfioctl_gpu_is_on_board(const struct vfioctl_gpu *gpu)

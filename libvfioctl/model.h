@@ -87,6 +87,9 @@ struct vfioctl_gpu {
         char *identity;
         char *card;
         char *slot;
+        char *alias;            /* from the configuration, or NULL */
+        bool is_ours;           /* by the configuration */
+        enum vfioctl_mode idle; /* where it rests when no VM has it; NONE: not ours */
         unsigned int card_index;
         bool is_stuck;
         enum vfioctl_mode half_done; /* a change to this mode was begun and not ended; NONE: no such */
@@ -128,6 +131,9 @@ static inline bool function_on_vfio(const struct vfioctl_function *function)
 
 struct vfioctl_function *snapshot_function(const struct vfioctl_snapshot *snapshot,
                                            const struct vfioctl_address *address);
+
+/* Digits and letters, as a short name has them. */
+bool looks_like_name(const char *text);
 
 /* True when the function's own ACS (judged as the kernel does: pci_acs_enabled()) does not isolate. */
 bool function_lacks_acs(const struct vfioctl_function *function, bool iommu_on);

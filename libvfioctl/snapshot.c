@@ -151,6 +151,7 @@ static struct vfioctl_gpu *gpu_free(struct vfioctl_gpu *gpu)
         free(gpu->identity);
         free(gpu->card);
         free(gpu->slot);
+        free(gpu->alias);
         free(gpu);
         return NULL;
 }
@@ -344,6 +345,7 @@ static int joins_other(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapsho
 static int add_gpus(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan,
                     struct place **places)
 {
+        unsigned int parts = FUNCTION_KIND | (policy_uses_ids(&ctx->policy) ? FUNCTION_IDS : 0);
         size_t allocated = 0;
 
         for (size_t i = 0; i < scan->count; i++) {
@@ -358,7 +360,7 @@ static int add_gpus(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, 
                 r = util_grow(places, &allocated, snapshot->n_gpus + 1, sizeof(**places));
                 if (r < 0)
                         return r;
-                r = add_gpu(ctx, snapshot, &scan->items[i], FUNCTION_KIND | (has_others ? FUNCTION_GPU : 0),
+                r = add_gpu(ctx, snapshot, &scan->items[i], parts | (has_others ? FUNCTION_GPU : 0),
                             &(*places)[snapshot->n_gpus]);
                 if (r == -ENOMEM)
                         return r;
@@ -366,14 +368,15 @@ static int add_gpus(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, 
         return 0;
 }
 
-/* By name, or by the address of any function of its slot. */
+/* By name or alias, or by the address of any function of its slot. */
 static bool is_named(const struct vfioctl_gpu *gpu, const char *const *texts, size_t count)
 {
         struct vfioctl_address address;
 
         for (size_t i = 0; i < count; i++)
-                if (util_equal(gpu->name, texts[i]) || (vfioctl_address_parse(texts[i], &address) == 0 &&
-                                                        same_slot(&address, &gpu->functions[0]->address)))
+                if (util_equal(gpu->name, texts[i]) || util_equal(gpu->alias, texts[i]) ||
+                    (vfioctl_address_parse(texts[i], &address) == 0 &&
+                     same_slot(&address, &gpu->functions[0]->address)))
                         return true;
         return false;
 }
@@ -397,6 +400,11 @@ static int load_gpus(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot,
                 return r;
         sort_gpus(snapshot, places);
         r = topology_name(ctx, snapshot, places);
+        for (size_t i = 0; r >= 0 && i < snapshot->n_gpus; i++)
+                if (policy_names_companion(&ctx->policy, snapshot->gpus[i]))
+                        r = deepen_gpu(ctx, snapshot, scan, &places[i], snapshot->gpus[i]);
+        if (r >= 0)
+                r = policy_apply(&ctx->policy, snapshot);
         for (size_t i = 0; r >= 0 && i < snapshot->n_gpus; i++)
                 if (!texts || is_named(snapshot->gpus[i], texts, n_texts))
                         r = deepen_gpu(ctx, snapshot, scan, &places[i], snapshot->gpus[i]);

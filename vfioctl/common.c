@@ -76,8 +76,9 @@ int find_gpu(const struct vfioctl_snapshot *snapshot, const char *text, const st
                 return 0;
         (void)printable(text, shown, sizeof(shown));
         if (r == -EINVAL) {
-                complain("'%s' is neither a short name (2a) nor a PCI address (05:00.0); vfioctl list shows "
-                         "the GPUs",
+                complain("'%s' is neither a short name (2a), a PCI address (05:00.0) nor an alias; vfioctl "
+                         "list "
+                         "shows the GPUs",
                          shown);
                 return CODE_USAGE;
         }
