@@ -1,33 +1,71 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <pthread.h>
-#include <signal.h>
-#include <time.h>
-
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <libxml/xmlerror.h>
 
-#include "connection.h"
+#include "../lazy.h"
 #include "../text.h"
+#include "connection.h"
+#include "task.h"
 
+#define LIBVIRT    "libvirt.so.0"
 #define REASON_MAX 2000 /* characters: some contain the output of a program */
 
+/* libvirt, loaded with the first connection: who only reads definitions does not pay for it. */
+struct libvirt {
+        LAZY_MEMBER(virConnectClose);
+        LAZY_MEMBER(virConnectListAllDomains);
+        LAZY_MEMBER(virConnectOpen);
+        LAZY_MEMBER(virConnectOpenReadOnly);
+        LAZY_MEMBER(virConnectRef);
+        LAZY_MEMBER(virConnSetErrorFunc);
+        LAZY_MEMBER(virDomainDefineXMLFlags);
+        LAZY_MEMBER(virDomainFree);
+        LAZY_MEMBER(virDomainGetName);
+        LAZY_MEMBER(virDomainGetUUIDString);
+        LAZY_MEMBER(virDomainGetXMLDesc);
+        LAZY_MEMBER(virDomainHasManagedSaveImage);
+        LAZY_MEMBER(virDomainIsActive);
+        LAZY_MEMBER(virDomainIsPersistent);
+        LAZY_MEMBER(virDomainLookupByName);
+        LAZY_MEMBER(virDomainLookupByUUIDString);
+        LAZY_MEMBER(virGetLastError);
+        LAZY_MEMBER(virSetErrorFunc);
+};
+
+static const struct lazy_symbol libvirt_symbols[] = {
+        LAZY_SYMBOL(struct libvirt, virConnectClose),
+        LAZY_SYMBOL(struct libvirt, virConnectListAllDomains),
+        LAZY_SYMBOL(struct libvirt, virConnectOpen),
+        LAZY_SYMBOL(struct libvirt, virConnectOpenReadOnly),
+        LAZY_SYMBOL(struct libvirt, virConnectRef),
+        LAZY_SYMBOL(struct libvirt, virConnSetErrorFunc),
+        LAZY_SYMBOL(struct libvirt, virDomainDefineXMLFlags),
+        LAZY_SYMBOL(struct libvirt, virDomainFree),
+        LAZY_SYMBOL(struct libvirt, virDomainGetName),
+        LAZY_SYMBOL(struct libvirt, virDomainGetUUIDString),
+        LAZY_SYMBOL(struct libvirt, virDomainGetXMLDesc),
+        LAZY_SYMBOL(struct libvirt, virDomainHasManagedSaveImage),
+        LAZY_SYMBOL(struct libvirt, virDomainIsActive),
+        LAZY_SYMBOL(struct libvirt, virDomainIsPersistent),
+        LAZY_SYMBOL(struct libvirt, virDomainLookupByName),
+        LAZY_SYMBOL(struct libvirt, virDomainLookupByUUIDString),
+        LAZY_SYMBOL(struct libvirt, virGetLastError),
+        LAZY_SYMBOL(struct libvirt, virSetErrorFunc),
+};
+
 struct vfioctl_virt {
+        struct libvirt libvirt;
         virConnectPtr connection;
         char *uri;
         bool stuck;
 };
 
-/*
- * One call: the caller waits, the thread works. Whoever comes last frees it: the caller, or the thread when
- * it was left behind.
- */
+/* One call: the caller waits, the thread works. It owns all that it needs, as it may be left behind. */
 struct call {
-        pthread_mutex_t mutex;
-        pthread_cond_t ended;
-        bool done;
-        bool abandoned;
+        struct task task;
         void (*run)(struct call *call);
+        struct libvirt libvirt;
         virConnectPtr connection; /* a reference of its own; for an open: what it gives */
         bool read_only;
         char *uri;
@@ -56,47 +94,21 @@ static struct call *call_free(struct call *call)
         if (!call)
                 return NULL;
         if (call->connection)
-                (void)virConnectClose(call->connection);
+                (void)call->libvirt.virConnectClose(call->connection);
         answer_clear(&call->answer);
         free(call->uri);
         free(call->name);
         free(call->old_xml);
         free(call->new_xml);
-        (void)pthread_cond_destroy(&call->ended);
-        (void)pthread_mutex_destroy(&call->mutex);
+        task_clear(&call->task);
         free(call);
         return NULL;
 }
 DEFINE_CLEANUP(struct call, call_free)
 
-static int call_new(void (*run)(struct call *call), virConnectPtr connection, struct call **ret)
+static void call_destroy(struct task *task)
 {
-        pthread_condattr_t attributes;
-
-        struct call *call = calloc(1, sizeof(*call));
-        if (!call)
-                return -ENOMEM;
-        int r = pthread_condattr_init(&attributes);
-        if (r == 0) {
-                (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-                r = pthread_cond_init(&call->ended, &attributes);
-                (void)pthread_condattr_destroy(&attributes);
-        }
-        if (r != 0) {
-                free(call);
-                return -r;
-        }
-        r = pthread_mutex_init(&call->mutex, NULL);
-        if (r != 0) {
-                (void)pthread_cond_destroy(&call->ended);
-                free(call);
-                return -r;
-        }
-        call->run = run;
-        if (connection && virConnectRef(connection) == 0)
-                call->connection = connection;
-        *ret = call;
-        return 0;
+        (void)call_free((struct call *)task);
 }
 
 static void silent_xml(void *userdata, const char *format, ...)
@@ -105,72 +117,45 @@ static void silent_xml(void *userdata, const char *format, ...)
         (void)format;
 }
 
-static void *call_thread(void *argument)
+static void call_work(struct task *task)
 {
-        struct call *call = argument;
+        struct call *call = (struct call *)task;
 
         /* libvirt's test driver lets libxml2 print; this setting is the thread's alone. */
         xmlSetGenericErrorFunc(NULL, silent_xml);
         call->run(call);
-        (void)pthread_mutex_lock(&call->mutex);
-        bool abandoned = call->abandoned;
-        call->done = true;
-        (void)pthread_cond_signal(&call->ended);
-        (void)pthread_mutex_unlock(&call->mutex);
-        if (abandoned)
-                (void)call_free(call);
-        return NULL;
 }
 
-static struct timespec deadline_from_now(unsigned int milliseconds)
+/* `virt` NULL: the call gets libvirt and the connection otherwise. */
+static int call_new(void (*run)(struct call *call), const struct vfioctl_virt *virt, struct call **ret)
 {
-        struct timespec when;
+        struct call *call = calloc(1, sizeof(*call));
 
-        (void)clock_gettime(CLOCK_MONOTONIC, &when);
-        when.tv_sec += (time_t)(milliseconds / 1000);
-        when.tv_nsec += (long)(milliseconds % 1000) * 1000000L;
-        if (when.tv_nsec >= 1000000000L) {
-                when.tv_sec++;
-                when.tv_nsec -= 1000000000L;
+        if (!call)
+                return -ENOMEM;
+        int r = task_init(&call->task, call_work, call_destroy);
+        if (r < 0) {
+                free(call);
+                return r;
         }
-        return when;
-}
-
-/* Starts the thread, which takes none of the process's signals. */
-static int thread_start(struct call *call, pthread_t *ret)
-{
-        sigset_t all, before;
-
-        (void)sigfillset(&all);
-        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-        int r = pthread_create(ret, NULL, call_thread, call);
-        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-        return -r;
+        call->run = run;
+        if (virt) {
+                call->libvirt = virt->libvirt;
+                if (call->libvirt.virConnectRef(virt->connection) == 0)
+                        call->connection = virt->connection;
+        }
+        *ret = call;
+        return 0;
 }
 
 /* 0 when the call has ended, whatever it brought; -ETIMEDOUT: it was left behind, and *call is NULL. */
 static int call_run(struct call **call, unsigned int milliseconds)
 {
-        struct timespec deadline = deadline_from_now(milliseconds);
-        pthread_t thread;
+        int r = task_run(&(*call)->task, milliseconds);
 
-        int r = thread_start(*call, &thread);
-        if (r < 0)
-                return r;
-        (void)pthread_mutex_lock(&(*call)->mutex);
-        while (!(*call)->done && r == 0)
-                r = pthread_cond_timedwait(&(*call)->ended, &(*call)->mutex, &deadline);
-        bool done = (*call)->done;
-        (*call)->abandoned = !done;
-        (void)pthread_mutex_unlock(&(*call)->mutex);
-        if (done) {
-                /* So that it is not still ending while the process does. */
-                (void)pthread_join(thread, NULL);
-                return 0;
-        }
-        (void)pthread_detach(thread);
-        (void)util_steal(*call);
-        return -ETIMEDOUT;
+        if (r == -ETIMEDOUT)
+                (void)util_steal(*call);
+        return r;
 }
 
 /* Runs a call on the connection and hands its answer on. */
@@ -234,7 +219,7 @@ static enum failure classify(const virError *error)
 /* Takes libvirt's last error of this thread as the answer. */
 static void fail(struct call *call)
 {
-        const virError *error = virGetLastError();
+        const virError *error = call->libvirt.virGetLastError();
         _cleanup_free_ char *reason = NULL;
 
         call->answer.failure = error ? classify(error) : FAILURE_LIBVIRT;
@@ -243,9 +228,9 @@ static void fail(struct call *call)
                 call->answer.failure = FAILURE_MEMORY;
 }
 
-static bool vanished(void)
+static bool vanished(struct call *call)
 {
-        const virError *error = virGetLastError();
+        const virError *error = call->libvirt.virGetLastError();
 
         return error && error->code == VIR_ERR_NO_DOMAIN;
 }
@@ -253,18 +238,23 @@ static bool vanished(void)
 /* libvirt has no error function for a connection that is still to be opened but the process's. */
 static void run_open(struct call *call)
 {
-        virSetErrorFunc(NULL, silent);
-        call->connection = call->read_only ? virConnectOpenReadOnly(call->uri) : virConnectOpen(call->uri);
+        if (lazy_open(LIBVIRT, libvirt_symbols, ELEMENTSOF(libvirt_symbols), &call->libvirt) < 0) {
+                call->answer.failure = FAILURE_MISSING;
+                return;
+        }
+        call->libvirt.virSetErrorFunc(NULL, silent);
+        call->connection = call->read_only ? call->libvirt.virConnectOpenReadOnly(call->uri)
+                                           : call->libvirt.virConnectOpen(call->uri);
         if (!call->connection) {
                 fail(call);
                 return;
         }
-        virConnSetErrorFunc(call->connection, NULL, silent);
+        call->libvirt.virConnSetErrorFunc(call->connection, NULL, silent);
 }
 
 static void run_close(struct call *call)
 {
-        (void)virConnectClose(call->connection);
+        (void)call->libvirt.virConnectClose(call->connection);
         call->connection = NULL;
 }
 
@@ -281,15 +271,15 @@ static int list_one(struct call *call, virDomainPtr domain)
         struct listed_vm *vm = &answer->vms[answer->n_vms];
         *vm = (struct listed_vm){0};
 
-        int active = virDomainIsActive(domain);
-        const char *name = virDomainGetName(domain);
-        if (active < 0 || !name || virDomainGetUUIDString(domain, uuid) < 0)
+        int active = call->libvirt.virDomainIsActive(domain);
+        const char *name = call->libvirt.virDomainGetName(domain);
+        if (active < 0 || !name || call->libvirt.virDomainGetUUIDString(domain, uuid) < 0)
                 goto failed;
-        vm->definition = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+        vm->definition = call->libvirt.virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
         if (!vm->definition)
                 goto failed;
         if (active) {
-                vm->live = virDomainGetXMLDesc(domain, 0);
+                vm->live = call->libvirt.virDomainGetXMLDesc(domain, 0);
                 if (!vm->live)
                         goto failed;
         }
@@ -305,7 +295,7 @@ failed:
         free(vm->definition);
         free(vm->live);
         *vm = (struct listed_vm){0};
-        if (vanished())
+        if (vanished(call))
                 return 1;
         fail(call);
         return -EIO;
@@ -316,7 +306,7 @@ static void run_list(struct call *call)
         virDomainPtr *domains = NULL;
         int r = 0;
 
-        int count = virConnectListAllDomains(call->connection, &domains, 0);
+        int count = call->libvirt.virConnectListAllDomains(call->connection, &domains, 0);
         if (count < 0) {
                 fail(call);
                 return;
@@ -324,17 +314,17 @@ static void run_list(struct call *call)
         for (int i = 0; i < count; i++) {
                 if (r >= 0)
                         r = list_one(call, domains[i]);
-                (void)virDomainFree(domains[i]);
+                (void)call->libvirt.virDomainFree(domains[i]);
         }
         free(domains);
 }
 
 static virDomainPtr look_up(struct call *call)
 {
-        virDomainPtr domain = virDomainLookupByName(call->connection, call->name);
+        virDomainPtr domain = call->libvirt.virDomainLookupByName(call->connection, call->name);
 
-        if (!domain && vanished())
-                domain = virDomainLookupByUUIDString(call->connection, call->name);
+        if (!domain && vanished(call))
+                domain = call->libvirt.virDomainLookupByUUIDString(call->connection, call->name);
         if (domain)
                 return domain;
         fail(call);
@@ -346,7 +336,7 @@ static virDomainPtr look_up(struct call *call)
 
 static bool is_persistent(struct call *call, virDomainPtr domain)
 {
-        int r = virDomainIsPersistent(domain);
+        int r = call->libvirt.virDomainIsPersistent(domain);
 
         if (r < 0)
                 fail(call);
@@ -357,7 +347,8 @@ static bool is_persistent(struct call *call, virDomainPtr domain)
 
 static char *definition_of(struct call *call, virDomainPtr domain)
 {
-        char *xml = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
+        char *xml =
+                call->libvirt.virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE | VIR_DOMAIN_XML_SECURE);
 
         if (!xml)
                 fail(call);
@@ -372,12 +363,12 @@ static void run_read(struct call *call)
                 return;
         if (is_persistent(call, domain)) {
                 /* A driver without managed saves says so by failing. */
-                if (virDomainHasManagedSaveImage(domain, 0) > 0)
+                if (call->libvirt.virDomainHasManagedSaveImage(domain, 0) > 0)
                         call->answer.failure = FAILURE_SAVED;
                 else
                         call->answer.xml = definition_of(call, domain);
         }
-        (void)virDomainFree(domain);
+        (void)call->libvirt.virDomainFree(domain);
 }
 
 /*
@@ -400,7 +391,7 @@ static void run_define(struct call *call)
                 call->answer.failure = FAILURE_CHANGED;
                 goto out;
         }
-        defined = virDomainDefineXMLFlags(call->connection, call->new_xml, 0);
+        defined = call->libvirt.virDomainDefineXMLFlags(call->connection, call->new_xml, 0);
         if (!defined) {
                 fail(call);
                 goto out;
@@ -408,10 +399,10 @@ static void run_define(struct call *call)
         call->answer.xml = definition_of(call, defined);
         if (!call->answer.xml && call->answer.failure != FAILURE_MEMORY)
                 call->answer.failure = FAILURE_READBACK;
-        (void)virDomainFree(defined);
+        (void)call->libvirt.virDomainFree(defined);
 out:
         free(now);
-        (void)virDomainFree(domain);
+        (void)call->libvirt.virDomainFree(domain);
 }
 
 /* ---- for the rest of the library ----------------------------------------------------------------- */
@@ -437,6 +428,7 @@ int connection_open(const char *uri, bool read_only, unsigned int deadline, stru
         r = perform(NULL, &call, deadline, answer);
         if (r < 0)
                 return r;
+        virt->libvirt = call->libvirt;
         virt->connection = util_steal(call->connection);
         *ret = util_steal(virt);
         return 0;
@@ -450,6 +442,7 @@ struct vfioctl_virt *connection_close(struct vfioctl_virt *virt)
                 return NULL;
         /* Closing asks the daemon, too: a stuck connection is left to the end of the process. */
         if (virt->connection && !virt->stuck && call_new(run_close, NULL, &call) == 0) {
+                call->libvirt = virt->libvirt;
                 call->connection = virt->connection;
                 (void)call_run(&call, CONNECTION_OPEN_DEADLINE);
                 (void)call_free(call);
@@ -468,7 +461,7 @@ int connection_list(struct vfioctl_virt *virt, struct answer *answer)
 {
         _cleanup_(call_freep) struct call *call = NULL;
 
-        int r = call_new(run_list, virt->connection, &call);
+        int r = call_new(run_list, virt, &call);
         if (r < 0)
                 return r;
         return perform(virt, &call, CONNECTION_REPORT_DEADLINE, answer);
@@ -478,7 +471,7 @@ int connection_read(struct vfioctl_virt *virt, const char *name, struct answer *
 {
         _cleanup_(call_freep) struct call *call = NULL;
 
-        int r = call_new(run_read, virt->connection, &call);
+        int r = call_new(run_read, virt, &call);
         if (r < 0)
                 return r;
         r = util_copy(name, &call->name);
@@ -492,7 +485,7 @@ int connection_define(struct vfioctl_virt *virt, const char *name, const char *o
 {
         _cleanup_(call_freep) struct call *call = NULL;
 
-        int r = call_new(run_define, virt->connection, &call);
+        int r = call_new(run_define, virt, &call);
         if (r < 0)
                 return r;
         if (util_copy(name, &call->name) < 0 || util_copy(old_xml, &call->old_xml) < 0 ||

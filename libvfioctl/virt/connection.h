@@ -7,8 +7,7 @@
  * includes its headers.
  *
  * libvirt has no time limit on a call: a daemon that is stopped, or stuck in a hook, holds its caller for
- * ever. So every call runs in a thread of its own; one that misses its deadline is left behind with what it
- * owns, and the connection is not used again.
+ * ever. So every call is a task; after one that misses its deadline the connection is not used again.
  */
 
 #include "../util.h"
@@ -27,6 +26,7 @@ enum failure {
         FAILURE_MEMORY,      /* ours */
         FAILURE_TIMEOUT,     /* no answer by the deadline */
         FAILURE_UNCERTAIN,   /* the same, for a change that may have been made or may follow */
+        FAILURE_MISSING,     /* libvirt is not installed */
         FAILURE_NOT_RUNNING, /* nothing listens there */
         FAILURE_ACCESS,      /* it listens, but not to us */
         FAILURE_URI,         /* libvirt has no driver for this URI */

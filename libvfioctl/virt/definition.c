@@ -41,6 +41,9 @@ static int refuse_connection(struct vfioctl_findings *findings, const char *uri,
                 return r;
         if (answer->failure == FAILURE_TIMEOUT)
                 r = util_format(&text, "libvirt does not answer (%s)", shown);
+        else if (answer->failure == FAILURE_MISSING)
+                r = util_format(&text, "cannot reach libvirt (%s): its library is not installed, or too old",
+                                shown);
         else
                 r = util_format(&text, "cannot reach libvirt (%s): %s", shown,
                                 answer->reason ? answer->reason : "no reason given");
@@ -49,6 +52,8 @@ static int refuse_connection(struct vfioctl_findings *findings, const char *uri,
 
         if (answer->failure == FAILURE_URI)
                 r = util_copy("--connect " CONNECTION_URI, &fix);
+        else if (answer->failure == FAILURE_MISSING)
+                r = util_copy("install libvirt (libvirt.so.0)", &fix);
         else if (local && answer->failure == FAILURE_NOT_RUNNING)
                 r = util_copy("systemctl start libvirtd", &fix);
         else if (local && answer->failure == FAILURE_TIMEOUT)

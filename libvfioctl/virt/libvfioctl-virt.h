@@ -5,9 +5,10 @@
 /**
  * libvfioctl-virt: GPUs in libvirt's domain definitions.
  *
- * A library of its own because it loads libvirt and libxml2, which a hook and a change of mode must not
- * (they cost ten times the whole rest). The first half, vfioctl_domain_*(), is pure: text in, text out.
- * The second, vfioctl_virt_*(), is the only code that talks to libvirt.
+ * A library of its own because it loads libxml2, which a change of mode must not (it costs more than the
+ * whole rest). The first half, vfioctl_domain_*(), is pure: text in, text out. The second, vfioctl_virt_*(),
+ * is the only code that talks to libvirt; it loads libvirt with the first vfioctl_virt_open(), so that a hook
+ * can use the first half with no libvirt in its process.
  */
 
 #include <libvfioctl.h>
@@ -94,9 +95,10 @@ int vfioctl_domain_remove_gpu(struct vfioctl_domain *domain, const struct vfioct
  */
 
 /**
- * Connects. `uri` NULL means qemu:///system. `read_only` for reports. When libvirt cannot be reached:
- * -ENOTCONN and a refusal "libvirt-unreachable" that names the URI and libvirt's reason. Sets libvirt's error
- * function of the process (virSetErrorFunc) to a silent one: libvirt prints to stderr otherwise. Since 0.1.
+ * Connects. `uri` NULL means qemu:///system. `read_only` for reports. When libvirt cannot be reached, or is
+ * not installed: -ENOTCONN and a refusal "libvirt-unreachable" that names the URI and libvirt's reason. Sets
+ * libvirt's error function of the process (virSetErrorFunc) to a silent one: libvirt prints to stderr
+ * otherwise. Since 0.1.
  */
 int vfioctl_virt_open(const char *uri, bool read_only, struct vfioctl_findings *findings,
                       struct vfioctl_virt **ret);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "domains.h"
 
+#include <dlfcn.h>
+
 static void test_refuses(void **state)
 {
         static const char *const bad[] = {
@@ -205,13 +207,25 @@ static void test_damaged(void **state)
         stderr_assert_silent(caught, saved);
 }
 
+/* A hook works on definitions, and libvirt must not be in its process. */
+static void test_loads_no_libvirt(void **state)
+{
+        _cleanup_free_ char *text = read_data("q35.xml");
+        _cleanup_domain_ struct vfioctl_domain *domain = parse(text);
+
+        (void)state;
+        assert_int_equal(add(domain, 0, 2), 0);
+        assert_int_equal(take(domain, 0), 2);
+        assert_null(dlopen("libvirt.so.0", RTLD_NOW | RTLD_NOLOAD));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_refuses),         cmocka_unit_test(test_refuses_size_and_depth),
                 cmocka_unit_test(test_reads),           cmocka_unit_test(test_reads_numa),
                 cmocka_unit_test(test_reads_notations), cmocka_unit_test(test_reads_only_pci),
-                cmocka_unit_test(test_damaged),
+                cmocka_unit_test(test_damaged),         cmocka_unit_test(test_loads_no_libvirt),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

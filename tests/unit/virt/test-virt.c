@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "connection.h"
+#include "lazy.h"
 
 /* libvirt's test driver is libvirt itself with VMs in memory: no daemon, no root. */
 #define NODE "test://" VFIOCTL_TEST_DATA "/node.xml"
@@ -20,6 +21,16 @@ DEFINE_CLEANUP(struct vfioctl_vms, vfioctl_vms_free)
 #define _cleanup_vms_      _cleanup_(vfioctl_vms_freep)
 
 static const struct vfioctl_address die[] = {{.bus = 6}, {.bus = 6, .function = 1}};
+
+static bool libvirt_missing;
+
+int __real_lazy_open(const char *soname, const struct lazy_symbol *symbols, size_t count, void *calls);
+int __wrap_lazy_open(const char *soname, const struct lazy_symbol *symbols, size_t count, void *calls);
+
+int __wrap_lazy_open(const char *soname, const struct lazy_symbol *symbols, size_t count, void *calls)
+{
+        return libvirt_missing ? -ENOSYS : __real_lazy_open(soname, symbols, count, calls);
+}
 
 static struct vfioctl_findings *new_findings(void)
 {
@@ -264,6 +275,22 @@ static void test_unreachable(void **state)
         stderr_assert_silent(caught, saved);
 }
 
+static void test_not_installed(void **state)
+{
+        _cleanup_findings_ struct vfioctl_findings *findings = new_findings();
+        struct vfioctl_virt *virt = NULL;
+
+        (void)state;
+        libvirt_missing = true;
+        assert_int_equal(vfioctl_virt_open("test:///default", true, findings, &virt), -ENOTCONN);
+        libvirt_missing = false;
+        assert_null(virt);
+        assert_finding(findings, "libvirt-unreachable", "test:///default", "install libvirt (libvirt.so.0)");
+        assert_string_equal(
+                vfioctl_findings_get(findings, 0)->text,
+                "cannot reach libvirt (test:///default): its library is not installed, or too old");
+}
+
 static long milliseconds(void)
 {
         struct timespec now;
@@ -330,7 +357,7 @@ int main(void)
                 cmocka_unit_test(test_define_refused), cmocka_unit_test(test_read_refused),
                 cmocka_unit_test(test_list),           cmocka_unit_test(test_collects_both),
                 cmocka_unit_test(test_unreachable),    cmocka_unit_test(test_deaf_daemon),
-                cmocka_unit_test(test_default_node),
+                cmocka_unit_test(test_default_node),   cmocka_unit_test(test_not_installed),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
