@@ -203,7 +203,7 @@ int domain_collect(struct vfioctl_domain *domain, char **ret_error)
                         return r;
                 domain->hostdevs[domain->n_hostdevs++] = hostdev;
         }
-        return 0;
+        return domain_collect_gpus(domain);
 }
 
 static int parse_domain(const char *xml, size_t size, struct vfioctl_domain **ret, char **ret_error)
@@ -270,6 +270,7 @@ VFIOCTL_EXPORT struct vfioctl_domain *vfioctl_domain_free(struct vfioctl_domain 
 {
         if (!domain)
                 return NULL;
+        free(domain->gpus);
         free(domain->hostdevs);
         free(domain->uuid);
         free(domain->name);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "domain_private.h"
 
-#define GPU_MAX   8 /* functions of one slot */
 #define NAMESPACE VFIOCTL_DOMAIN_NAMESPACE
 
 /*
@@ -15,68 +14,23 @@
 
 /* ---- metadata ------------------------------------------------------------------------------------ */
 
-/* The functions that a <vfioctl:gpu> names; how many, and 0 for one that somebody spoilt. */
-static size_t read_functions(const xmlNode *gpu, struct vfioctl_address functions[GPU_MAX])
+int domain_forget_gpus(struct vfioctl_domain *domain, const struct vfioctl_address *list, size_t n)
 {
-        const char *text = xml_attribute(gpu, "functions");
-        size_t count = 0;
-
-        while (text && *text && count < GPU_MAX) {
-                char one[VFIOCTL_ADDRESS_SIZE] = "";
-                size_t length = strcspn(text, " ");
-                if (length == 0 || length >= sizeof(one))
-                        return 0;
-                memcpy(one, text, length);
-                if (vfioctl_address_parse(one, &functions[count++]) < 0)
-                        return 0;
-                text += length;
-                text += strspn(text, " ");
-        }
-        return count;
-}
-
-static bool among(const struct vfioctl_address *address, const struct vfioctl_address *list, size_t n)
-{
-        for (size_t i = 0; i < n; i++)
-                if (vfioctl_address_compare(address, &list[i]) == 0)
-                        return true;
-        return false;
-}
-
-VFIOCTL_EXPORT bool vfioctl_domain_hostdev_is_ours(const struct vfioctl_domain *domain, size_t index)
-{
-        const struct vfioctl_address *host = vfioctl_domain_hostdev(domain, index);
-        struct vfioctl_address functions[GPU_MAX];
-
-        for (const xmlNode *gpu = xml_child(domain_gpus(domain), "gpu", NAMESPACE); host && gpu;
-             gpu = xml_next(gpu, "gpu", NAMESPACE))
-                if (among(host, functions, read_functions(gpu, functions)))
-                        return true;
-        return false;
-}
-
-/* Removes what is recorded of these functions, unless the definition still passes one of that GPU through. */
-static int forget_gpus(const struct vfioctl_domain *domain, const struct vfioctl_address *list, size_t n)
-{
-        xmlNode *next = NULL;
-
-        for (xmlNode *gpu = xml_child(domain_gpus(domain), "gpu", NAMESPACE); gpu; gpu = next) {
-                struct vfioctl_address functions[GPU_MAX];
-                size_t n_functions = read_functions(gpu, functions);
+        for (size_t i = 0; i < domain->n_gpus; i++) {
+                const struct gpu_entry *entry = &domain->gpus[i];
                 bool named = false, kept = false;
 
-                next = xml_next(gpu, "gpu", NAMESPACE);
-                for (size_t i = 0; i < n_functions; i++) {
-                        named = named || among(&functions[i], list, n);
-                        kept = kept || domain_find(domain, &functions[i]);
+                for (size_t k = 0; k < entry->n_functions; k++) {
+                        named = named || domain_among(&entry->functions[k], list, n);
+                        kept = kept || domain_find(domain, &entry->functions[k]);
                 }
                 if (!named || kept)
                         continue;
-                int r = xml_remove(gpu);
+                int r = xml_remove(entry->node);
                 if (r < 0)
                         return r;
         }
-        return 0;
+        return domain_collect_gpus(domain);
 }
 
 static int note_created(xmlNode *gpus, const char *what)
@@ -140,22 +94,27 @@ static int insert_gpus(struct vfioctl_domain *domain, xmlNode **gpus)
         return 0;
 }
 
+int domain_set_functions(xmlNode *record, const struct vfioctl_address *functions, size_t n_functions)
+{
+        char text[GPU_MAX * VFIOCTL_ADDRESS_SIZE] = "", buffer[VFIOCTL_ADDRESS_SIZE];
+        size_t length = 0;
+
+        for (size_t i = 0; i < n_functions; i++)
+                length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s", length ? " " : "",
+                                           vfioctl_address_format(&functions[i], buffer));
+        int r = xml_set(record, "address", "%s", vfioctl_address_format(&functions[0], buffer));
+        return r < 0 ? r : xml_set(record, "functions", "%s", text);
+}
+
 static int add_record(xmlNode *gpus, const struct vfioctl_domain_gpu *gpu, unsigned int port)
 {
-        char functions[GPU_MAX * VFIOCTL_ADDRESS_SIZE] = "", buffer[VFIOCTL_ADDRESS_SIZE];
         _cleanup_(xml_freep) xmlNode *record = xml_new(NULL, "gpu");
-        size_t length = 0;
 
         if (!record)
                 return -ENOMEM;
         xmlSetNs(record, gpus->ns);
-        for (size_t i = 0; i < gpu->n_functions; i++)
-                length += (size_t)snprintf(functions + length, sizeof(functions) - length, "%s%s",
-                                           length ? " " : "",
-                                           vfioctl_address_format(&gpu->functions[i], buffer));
         if (xml_set(record, "name", "%s", gpu->name) < 0 ||
-            xml_set(record, "address", "%s", vfioctl_address_format(&gpu->functions[0], buffer)) < 0 ||
-            xml_set(record, "functions", "%s", functions) < 0 ||
+            domain_set_functions(record, gpu->functions, gpu->n_functions) < 0 ||
             xml_set(record, "identity", "%s", gpu->identity) < 0 ||
             (port > 0 && xml_set(record, "port", "%u", port) < 0) || xml_insert(gpus, NULL, record) < 0)
                 return -ENOMEM;
@@ -165,7 +124,7 @@ static int add_record(xmlNode *gpus, const struct vfioctl_domain_gpu *gpu, unsig
 
 /* ---- hostdevs ------------------------------------------------------------------------------------ */
 
-static int set_address(xmlNode *node, const struct vfioctl_address *address)
+int domain_set_address(xmlNode *node, const struct vfioctl_address *address)
 {
         int r = xml_set(node, "domain", "0x%04x", address->domain);
         if (r >= 0)
@@ -177,7 +136,7 @@ static int set_address(xmlNode *node, const struct vfioctl_address *address)
         return r;
 }
 
-static int add_hostdev(xmlNode *devices, const struct vfioctl_address *host,
+int domain_add_hostdev(xmlNode *devices, xmlNode *after, const struct vfioctl_address *host,
                        const struct vfioctl_address *guest, bool multifunction)
 {
         _cleanup_(xml_freep) xmlNode *hostdev = xml_new(NULL, "hostdev");
@@ -186,14 +145,15 @@ static int add_hostdev(xmlNode *devices, const struct vfioctl_address *host,
                 return -ENOMEM;
         xmlNode *source = xml_new(hostdev, "source");
         xmlNode *host_node = source ? xml_new(source, "address") : NULL;
-        if (!host_node || set_address(host_node, host) < 0)
+        if (!host_node || domain_set_address(host_node, host) < 0)
                 return -ENOMEM;
-        xmlNode *guest_node = xml_new(hostdev, "address");
-        if (!guest_node || xml_set(guest_node, "type", "pci") < 0 || set_address(guest_node, guest) < 0)
+        xmlNode *guest_node = guest ? xml_new(hostdev, "address") : NULL;
+        if (guest && (!guest_node || xml_set(guest_node, "type", "pci") < 0 ||
+                      domain_set_address(guest_node, guest) < 0))
                 return -ENOMEM;
-        if (multifunction && xml_set(guest_node, "multifunction", "on") < 0)
+        if (guest && multifunction && xml_set(guest_node, "multifunction", "on") < 0)
                 return -ENOMEM;
-        if (xml_insert(devices, domain_last_device(devices, "hostdev"), hostdev) < 0)
+        if (xml_insert(devices, after ? after : domain_last_device(devices, "hostdev"), hostdev) < 0)
                 return -ENOMEM;
         (void)util_steal(hostdev);
         return 0;
@@ -213,7 +173,7 @@ static int check_gpu(const struct vfioctl_domain *domain, const struct vfioctl_d
             !is_plain_text(gpu->name) || !is_plain_text(gpu->identity))
                 return -EINVAL;
         for (size_t i = 0; i < gpu->n_functions; i++) {
-                if (among(&gpu->functions[i], gpu->functions, i))
+                if (domain_among(&gpu->functions[i], gpu->functions, i))
                         return -EINVAL;
                 if (domain_find(domain, &gpu->functions[i]))
                         return -EEXIST;
@@ -223,11 +183,8 @@ static int check_gpu(const struct vfioctl_domain *domain, const struct vfioctl_d
 
 /* ---- the two edits, each on a copy --------------------------------------------------------------- */
 
-/*
- * A second domain to edit, which then takes the first one's place: whatever fails on the way leaves the first
- * as it was. Written and parsed again, since xmlCopyDoc() drops nodes in silence when memory runs out.
- */
-static int copy_domain(const struct vfioctl_domain *domain, struct vfioctl_domain **ret)
+/* Written and parsed again, since xmlCopyDoc() drops nodes in silence when memory runs out. */
+int domain_copy(const struct vfioctl_domain *domain, struct vfioctl_domain **ret)
 {
         _cleanup_free_ char *text = NULL;
 
@@ -238,7 +195,7 @@ static int copy_domain(const struct vfioctl_domain *domain, struct vfioctl_domai
 }
 
 /* Takes the edited content over; the name and the UUID stay where callers have them. */
-static void take_edited(struct vfioctl_domain *domain, struct vfioctl_domain *edited)
+void domain_take_edited(struct vfioctl_domain *domain, struct vfioctl_domain *edited)
 {
         struct vfioctl_domain before = *domain;
 
@@ -259,7 +216,7 @@ static int edit_add(struct vfioctl_domain *domain, const struct vfioctl_domain_g
         _cleanup_free_ char *error = NULL;
         int r;
 
-        r = forget_gpus(domain, gpu->functions, gpu->n_functions);
+        r = domain_forget_gpus(domain, gpu->functions, gpu->n_functions);
         if (r < 0)
                 return r;
         if (!gpus) {
@@ -291,8 +248,8 @@ static int edit_add(struct vfioctl_domain *domain, const struct vfioctl_domain_g
         }
         for (size_t i = 0; i < gpu->n_functions; i++) {
                 guest.function = (uint8_t)i;
-                r = add_hostdev(domain_devices(domain), &gpu->functions[i], &guest,
-                                i == 0 && gpu->n_functions > 1);
+                r = domain_add_hostdev(domain_devices(domain), NULL, &gpu->functions[i], &guest,
+                                       i == 0 && gpu->n_functions > 1);
                 if (r < 0)
                         return r;
         }
@@ -306,14 +263,14 @@ VFIOCTL_EXPORT int vfioctl_domain_add_gpu(struct vfioctl_domain *domain, const s
         int r = check_gpu(domain, gpu);
         if (r < 0)
                 return r;
-        r = copy_domain(domain, &edited);
+        r = domain_copy(domain, &edited);
         if (r < 0)
                 return r;
         xml_begin();
         r = xml_end(edit_add(edited, gpu));
         if (r < 0)
                 return r;
-        take_edited(domain, edited);
+        domain_take_edited(domain, edited);
         return 0;
 }
 
@@ -347,7 +304,7 @@ static int edit_remove(struct vfioctl_domain *domain, const struct vfioctl_addre
         int count = 0, r;
 
         for (size_t i = 0; i < domain->n_hostdevs; i++)
-                if (among(&domain->hostdevs[i].host, functions, n_functions)) {
+                if (domain_among(&domain->hostdevs[i].host, functions, n_functions)) {
                         r = xml_remove(domain->hostdevs[i].node);
                         if (r < 0)
                                 return r;
@@ -356,7 +313,7 @@ static int edit_remove(struct vfioctl_domain *domain, const struct vfioctl_addre
         r = domain_collect(domain, &error);
         if (r < 0)
                 return r;
-        r = forget_gpus(domain, functions, n_functions);
+        r = domain_forget_gpus(domain, functions, n_functions);
         if (r < 0)
                 return r;
         r = tidy(domain);
@@ -368,12 +325,12 @@ VFIOCTL_EXPORT int vfioctl_domain_remove_gpu(struct vfioctl_domain *domain,
 {
         _cleanup_(vfioctl_domain_freep) struct vfioctl_domain *edited = NULL;
 
-        int r = copy_domain(domain, &edited);
+        int r = domain_copy(domain, &edited);
         if (r < 0)
                 return r;
         xml_begin();
         r = xml_end(edit_remove(edited, functions, n_functions));
         if (r >= 0)
-                take_edited(domain, edited);
+                domain_take_edited(domain, edited);
         return r;
 }

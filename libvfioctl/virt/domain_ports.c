@@ -35,13 +35,6 @@ xmlNode *domain_devices(const struct vfioctl_domain *domain)
         return xml_child(xmlDocGetRootElement(domain->document), "devices", NULL);
 }
 
-xmlNode *domain_gpus(const struct vfioctl_domain *domain)
-{
-        xmlNode *metadata = xml_child(xmlDocGetRootElement(domain->document), "metadata", NULL);
-
-        return xml_child(metadata, "gpus", VFIOCTL_DOMAIN_NAMESPACE);
-}
-
 static bool is_pci_controller(const xmlNode *node)
 {
         return util_equal(xml_attribute(node, "type"), "pci");
@@ -204,6 +197,28 @@ static int take_slot(const struct vfioctl_domain *domain, unsigned int *ret)
                         return 0;
                 }
         return -ENOSPC;
+}
+
+struct slot {
+        const struct vfioctl_address *address;
+        uint8_t functions;
+};
+
+static void mark_function(const struct vfioctl_address *address, void *userdata)
+{
+        struct slot *slot = userdata;
+
+        if (address->domain == slot->address->domain && address->bus == slot->address->bus &&
+            address->device == slot->address->device)
+                slot->functions |= (uint8_t)(1U << address->function);
+}
+
+uint8_t domain_slot_functions(const struct vfioctl_domain *domain, const struct vfioctl_address *address)
+{
+        struct slot slot = {.address = address};
+
+        each_guest_address(domain_devices(domain), mark_function, &slot);
+        return slot.functions;
 }
 
 int domain_take_place(struct vfioctl_domain *domain, xmlNode *gpus, struct vfioctl_address *ret_guest,

@@ -4,11 +4,21 @@
 
 #include "xml.h"
 
+#define GPU_MAX 8 /* functions of one slot */
+
 struct hostdev {
         xmlNode *node;
         struct vfioctl_address host;
         struct vfioctl_address guest;
         bool has_guest;
+};
+
+/* A <vfioctl:gpu> of our metadata. */
+struct gpu_entry {
+        xmlNode *node;
+        struct vfioctl_address functions[GPU_MAX];
+        size_t n_functions; /* 0 when they cannot be read */
+        struct vfioctl_domain_entry public;
 };
 
 struct vfioctl_domain {
@@ -20,6 +30,9 @@ struct vfioctl_domain {
         struct hostdev *hostdevs;
         size_t n_hostdevs;
         size_t allocated_hostdevs;
+        struct gpu_entry *gpus;
+        size_t n_gpus;
+        size_t allocated_gpus;
 };
 
 DEFINE_CLEANUP(struct vfioctl_domain, vfioctl_domain_free)
@@ -27,8 +40,29 @@ DEFINE_CLEANUP(struct vfioctl_domain, vfioctl_domain_free)
 /* The hostdev of this host address, or NULL. */
 const struct hostdev *domain_find(const struct vfioctl_domain *domain, const struct vfioctl_address *host);
 
-/* Reads the hostdevs again, after an edit. */
+/* Reads the hostdevs, and what our metadata says of them, again, after an edit. */
 int domain_collect(struct vfioctl_domain *domain, char **ret_error);
+int domain_collect_gpus(struct vfioctl_domain *domain);
+
+bool domain_among(const struct vfioctl_address *address, const struct vfioctl_address *list, size_t n);
+
+/*
+ * An edit is made on a second domain, which then takes the first one's place: whatever fails on the way
+ * leaves the first as it was.
+ */
+int domain_copy(const struct vfioctl_domain *domain, struct vfioctl_domain **ret);
+void domain_take_edited(struct vfioctl_domain *domain, struct vfioctl_domain *edited);
+
+/* Writes an address element's attributes; a list of functions for our metadata. 0 or -ENOMEM. */
+int domain_set_address(xmlNode *node, const struct vfioctl_address *address);
+int domain_set_functions(xmlNode *record, const struct vfioctl_address *functions, size_t n_functions);
+
+/* Adds a hostdev behind `after`, or behind the last one; `guest` NULL leaves its place to libvirt. */
+int domain_add_hostdev(xmlNode *devices, xmlNode *after, const struct vfioctl_address *host,
+                       const struct vfioctl_address *guest, bool multifunction);
+
+/* Removes the records that name one of these functions and of which no function is passed through. */
+int domain_forget_gpus(struct vfioctl_domain *domain, const struct vfioctl_address *list, size_t n);
 
 /* <devices>, and our element below <metadata>; NULL when there is none. */
 xmlNode *domain_devices(const struct vfioctl_domain *domain);
@@ -43,6 +77,9 @@ xmlNode *domain_last_device(const xmlNode *devices, const char *name);
  */
 int domain_take_place(struct vfioctl_domain *domain, xmlNode *gpus, struct vfioctl_address *ret_guest,
                       unsigned int *ret_port);
+
+/* A bit for each function of the guest slot of `address` that some device sits on. */
+uint8_t domain_slot_functions(const struct vfioctl_domain *domain, const struct vfioctl_address *address);
 
 /* Takes away our unused ports at the end, and notes in `gpus` which are left. 0 or -ENOMEM. */
 int domain_drop_ports(struct vfioctl_domain *domain, xmlNode *gpus);

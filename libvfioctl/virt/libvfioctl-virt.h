@@ -55,7 +55,7 @@ const struct vfioctl_address *vfioctl_domain_hostdev(const struct vfioctl_domain
 /** Guest address of hostdev `index`, or NULL when the definition leaves it to libvirt. Since 0.1. */
 const struct vfioctl_address *vfioctl_domain_hostdev_guest(const struct vfioctl_domain *domain, size_t index);
 
-/** True when our metadata says that we added hostdev `index`. Since 0.1. */
+/** True when our metadata says that we added hostdev `index`, edited or not. Since 0.1. */
 bool vfioctl_domain_hostdev_is_ours(const struct vfioctl_domain *domain, size_t index);
 
 /** A GPU to add to a definition. Since 0.1. */
@@ -85,6 +85,50 @@ int vfioctl_domain_add_gpu(struct vfioctl_domain *domain, const struct vfioctl_d
  */
 int vfioctl_domain_remove_gpu(struct vfioctl_domain *domain, const struct vfioctl_address *functions,
                               size_t n_functions);
+
+/**
+ * A GPU that our metadata records, as it was when it was assigned or last moved. What it points to is good
+ * until the definition is edited. Since 0.1.
+ */
+struct vfioctl_domain_entry {
+        const char *name;                        /**< short name of then; "" when the metadata lacks it */
+        const char *identity;                    /**< vfioctl_gpu_identity() of then; "" as above */
+        const struct vfioctl_address *functions; /**< the GPU first, then its companions */
+        size_t n_functions;                      /**< 1 to 8, or 0 when the metadata is damaged there */
+        /**
+         * Somebody edited it by hand: the definition does not have exactly one hostdev at each of the
+         * addresses, a later entry names one of them too, or the metadata is damaged (an attribute is
+         * missing, or says what we do not write). An entry that is edited is left alone.
+         */
+        bool is_edited;
+};
+
+/** How many GPUs our metadata records; 0 without any. Since 0.1. */
+size_t vfioctl_domain_gpu_count(const struct vfioctl_domain *domain);
+/** Entry `index`, in the order of the metadata, or NULL. Since 0.1. */
+const struct vfioctl_domain_entry *vfioctl_domain_gpu_entry(const struct vfioctl_domain *domain,
+                                                            size_t index);
+
+/** New addresses for the GPU of one entry. Since 0.1. */
+struct vfioctl_domain_move {
+        size_t index;                            /**< as in vfioctl_domain_gpu_entry() */
+        const struct vfioctl_address *functions; /**< the GPU first, then its companions */
+        size_t n_functions;                      /**< 1 to 8; more or fewer than the entry has is fine */
+};
+
+/**
+ * Writes new host addresses into the hostdevs and the metadata of these entries, all at once: one may get
+ * what another one has. The GPU stays the first function; a companion is the one of the same function number,
+ * or else the next one left. One that is new is added behind as a further function of the GPU's guest slot,
+ * one that is gone is removed. All else stays to the byte: guest addresses, ports, comments, the order. A
+ * record of which nothing is left, and that names one of the new addresses, is dropped, as by an add. Errors:
+ * -EINVAL when there is no such entry, it is edited, or it is named twice, and for no or too many functions,
+ * or one named twice; -EEXIST when one of the addresses is passed through, or recorded, by what does not
+ * move; -ENOSPC when the guest slot has no function left; -ENOMEM. The definition is unchanged then. Since
+ * 0.1.
+ */
+int vfioctl_domain_move_gpus(struct vfioctl_domain *domain, const struct vfioctl_domain_move *moves,
+                             size_t n);
 
 /* ---- libvirt ------------------------------------------------------------------------------------- */
 
