@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "claims.h"
+#include "lock.h"
 #include "runtime.h"
 
 #include <fcntl.h>
@@ -104,4 +105,40 @@ int work_end(const struct vfioctl_ctx *ctx, const char *address)
                 return -ENAMETOOLONG;
         int r = host_unlink(ctx, path);
         return r == -ENOENT ? 0 : r;
+}
+
+static int lock_one(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu, struct vfioctl_lock **ret)
+{
+        struct planned_gpu one = {.mode = VFIOCTL_MODE_NONE};
+        const struct vfioctl_plan plan = {.gpus = &one, .n_gpus = 1};
+
+        memcpy(one.address, gpu->functions[0]->text, sizeof(one.address));
+        return lock_gpus(ctx, &plan, ret);
+}
+
+VFIOCTL_EXPORT int vfioctl_claim_record(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu,
+                                        const struct vfioctl_claim *claim)
+{
+        _cleanup_lock_ struct vfioctl_lock *lock = NULL;
+        _cleanup_free_ char *text = NULL;
+
+        int r = claim_format(claim, &text);
+        if (r >= 0)
+                r = lock_one(ctx, gpu, &lock);
+        return r < 0 ? r : claim_write_text(ctx, gpu->functions[0]->text, text);
+}
+
+VFIOCTL_EXPORT int vfioctl_claim_drop(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu)
+{
+        _cleanup_lock_ struct vfioctl_lock *lock = NULL;
+        _cleanup_free_ char *now = NULL;
+
+        int r = lock_one(ctx, gpu, &lock);
+        if (r >= 0)
+                r = claim_read_text(ctx, gpu->functions[0]->text, &now);
+        if (r < 0)
+                return r;
+        if (!util_equal(now, gpu->claim.text))
+                return -EAGAIN;
+        return now ? claim_write_text(ctx, gpu->functions[0]->text, NULL) : 0;
 }

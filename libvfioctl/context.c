@@ -98,3 +98,17 @@ void ctx_log(struct vfioctl_ctx *ctx, enum vfioctl_log_level level, const char *
         if (length >= 0)
                 ctx->log(ctx->log_userdata, level, line);
 }
+
+static void limit(unsigned int *deadline, unsigned int ms)
+{
+        if (*deadline > ms)
+                *deadline = ms;
+}
+
+VFIOCTL_EXPORT void vfioctl_ctx_limit_deadlines(struct vfioctl_ctx *ctx, unsigned int ms)
+{
+        limit(&ctx->step_deadline, ms);
+        limit(&ctx->read_deadline, ms);
+        limit(&ctx->settle_deadline, ms);
+        limit(&ctx->lock_deadline, ms);
+}

@@ -88,15 +88,22 @@ static bool is_line(const char *text, size_t limit)
         return text && *text && strlen(text) < limit && !strchr(text, '\n');
 }
 
+int claim_format(const struct vfioctl_claim *claim, char **ret)
+{
+        if (!is_line(claim->uuid, 60) || strchr(claim->uuid, ' ') || !is_line(claim->name, 600))
+                return -EINVAL;
+        return util_format(ret, "%s %d %s\n%s\n", claim->uuid, claim->daemon.pid,
+                           *claim->daemon.start ? claim->daemon.start : "0", claim->name);
+}
+
 VFIOCTL_EXPORT int vfioctl_intent_claim(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu,
                                         const struct vfioctl_claim *claim)
 {
         struct intent_item item = {.gpu = gpu, .mode = VFIOCTL_MODE_VM};
 
-        if (!gpu || !is_line(claim->uuid, 60) || strchr(claim->uuid, ' ') || !is_line(claim->name, 600))
+        if (!gpu)
                 return -EINVAL;
-        int r = util_format(&item.claim, "%s %d %s\n%s\n", claim->uuid, claim->daemon.pid,
-                            *claim->daemon.start ? claim->daemon.start : "0", claim->name);
+        int r = claim_format(claim, &item.claim);
         if (r >= 0)
                 r = util_copy(claim->uuid, &item.uuid);
         if (r < 0) {

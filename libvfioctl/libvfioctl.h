@@ -38,6 +38,7 @@ struct vfioctl_intent;
 struct vfioctl_plan;
 struct vfioctl_step;
 struct vfioctl_lock;
+struct vfioctl_assignment;
 
 /** The version of the library that runs, for example "0.1.0". Since 0.1. */
 const char *vfioctl_version(void);
@@ -97,6 +98,8 @@ unsigned long vfioctl_ctx_setting_line(const struct vfioctl_ctx *ctx, size_t ind
  * the meaning is: by comparing them a stale copy in an initramfs is found. The caller's to free. Since 0.1.
  */
 int vfioctl_ctx_boot_policy(const struct vfioctl_ctx *ctx, char **ret);
+/** From now on no single wait of this context is longer than `ms`. Since 0.1. */
+void vfioctl_ctx_limit_deadlines(struct vfioctl_ctx *ctx, unsigned int ms);
 /** All that a hook of libvirt may take, in milliseconds. Since 0.1. */
 unsigned int vfioctl_ctx_hook_deadline(const struct vfioctl_ctx *ctx);
 enum vfioctl_placement vfioctl_ctx_placement(const struct vfioctl_ctx *ctx);
@@ -306,31 +309,6 @@ const char *vfioctl_holder_unit(const struct vfioctl_holder *holder);
 /** What it has open, for example "/dev/dri/renderD128". Since 0.1. */
 const char *vfioctl_holder_node(const struct vfioctl_holder *holder);
 
-/** A process by PID and start time, which name it for the length of a boot: proc(5). Since 0.1. */
-struct vfioctl_process {
-        int pid;
-        char start[24];
-};
-/** -ESRCH when there is no such process, or it is a zombie. Since 0.1. */
-int vfioctl_process_identify(int pid, struct vfioctl_process *ret);
-
-/** A VM that is starting or running with a GPU. Since 0.1. */
-struct vfioctl_claim {
-        const char *uuid;
-        const char *name;
-        /** The libvirt daemon that will tell of the VM's end. With PID 0 the claim hinders nobody: what
-         * counts then is whether the VM has the GPU open. */
-        struct vfioctl_process daemon;
-};
-/** Name and UUID of the VM that claims the GPU, or NULL. Since 0.1. */
-const char *vfioctl_gpu_claim_name(const struct vfioctl_gpu *gpu);
-const char *vfioctl_gpu_claim_uuid(const struct vfioctl_gpu *gpu);
-/** True while the claim hinders others: the daemon that made it is still the same process. Since 0.1. */
-bool vfioctl_gpu_claim_is_live(const struct vfioctl_gpu *gpu);
-/** The mode that a change was begun to and not ended (its process was killed), or VFIOCTL_MODE_NONE. Since
- * 0.1. */
-enum vfioctl_mode vfioctl_gpu_half_done(const struct vfioctl_gpu *gpu);
-
 /* ---- VMs: who is assigned what ------------------------------------------------------------------- */
 
 /** What the VM definitions say of GPUs; filled by libvfioctl-virt, or by hand. Since 0.1. */
@@ -353,14 +331,6 @@ enum vfioctl_vms_flags {
 /** Sets the flags of VM `index` to these. -EINVAL: no such VM. Since 0.1. */
 int vfioctl_vms_set_flags(struct vfioctl_vms *vms, size_t index, unsigned int flags);
 
-/** A GPU that our metadata in a VM's definition records, as it was when it was written. Since 0.1. */
-struct vfioctl_assignment {
-        const char *name;                        /**< short name of then, or "" */
-        const char *identity;                    /**< vfioctl_gpu_identity() of then, or "" */
-        const struct vfioctl_address *functions; /**< the GPU first, then its companions */
-        size_t n_functions;                      /**< at most 8; 0 when the metadata is damaged */
-        bool is_edited; /**< the definition no longer has exactly these functions: edited by hand */
-};
 /** Adds a copy to VM `index`. -EINVAL: no such VM, or too many functions; -ENOMEM. Since 0.1. */
 int vfioctl_vms_add_assignment(struct vfioctl_vms *vms, size_t index,
                                const struct vfioctl_assignment *assignment);
@@ -443,15 +413,6 @@ int vfioctl_intent_set_mode(struct vfioctl_intent *intent, const struct vfioctl_
 int vfioctl_intent_assign(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu, const char *vm);
 /** Wants VM `vm`'s definition replaced (an unassign); nothing changes in any GPU's mode. Since 0.1. */
 int vfioctl_intent_define(struct vfioctl_intent *intent, const char *vm);
-
-/**
- * Wants GPU `gpu` in mode vm, and claimed for a VM that starts. Refused while another VM's claim counts.
- * -EEXIST as above, -EINVAL when name or UUID is no line of text. Since 0.1.
- */
-int vfioctl_intent_claim(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu,
-                         const struct vfioctl_claim *claim);
-/** Wants the claim of the VM with this UUID dropped; no mode changes. Since 0.1. */
-int vfioctl_intent_release(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu, const char *uuid);
 
 /** The VM that is to get this GPU, or NULL. Since 0.1. */
 const char *vfioctl_intent_vm(const struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu);
@@ -550,5 +511,7 @@ struct vfioctl_lock *vfioctl_lock_free(struct vfioctl_lock *lock);
 #ifdef __cplusplus
 }
 #endif
+
+#include "libvfioctl-runtime.h"
 
 #endif

@@ -226,6 +226,12 @@ struct vfioctl_plan {
         size_t n_seen, allocated_seen;
 };
 
+/* What stands in the file of a claim. -EINVAL when name or UUID is no line. */
+int claim_format(const struct vfioctl_claim *claim, char **ret);
+
+/* The same GPU in the same place; a serial number counts only where both have one. */
+bool identity_matches(const char *a, const char *b);
+
 /* What the plan would change, for the questions below. */
 const struct intent_item *intent_find(const struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu);
 

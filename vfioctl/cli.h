@@ -79,6 +79,7 @@ DEFINE_CLEANUP(struct vfioctl_lock, vfioctl_lock_free)
 
 int verb_to_vm(struct cli *cli);
 int verb_to_host(struct cli *cli);
+int verb_hook(struct cli *cli);
 
 /* ---- options.c ---- */
 
@@ -128,6 +129,8 @@ int run_plan(struct cli *cli, const struct vfioctl_snapshot *snapshot, const str
 /* ---- text.c ---- */
 
 const char *gpu_label(const struct vfioctl_snapshot *snapshot, const char *address);
+/* One finding as one line, with the way out; the caller's to free, NULL without memory. */
+char *finding_line(const struct vfioctl_snapshot *snapshot, const struct vfioctl_finding *finding);
 /* Refusals and warnings on stderr, one line each, with the way out. */
 void print_findings(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings,
                     enum vfioctl_severity least);

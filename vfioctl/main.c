@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "hook.h"
 #include "report.h"
 
 #include <dlfcn.h>
@@ -34,6 +35,12 @@ static const struct verb verbs[] = {
         {"unassign", "VM...", "take GPUs out of VMs",
          "Takes GPUs (all, or those given with --gpu) out of the VMs' definitions. The GPUs stay in mode vm.",
          OPTION_DRY_RUN | OPTION_GPU, 1, ANY_NUMBER, NULL},
+        {"hook", "VM OPERATION [STAGE [EXTRA]]", "what libvirt calls at each start and stop",
+         "Does what the link in libvirt's folder of hooks does at the start and stop of a VM, whose "
+         "definition it "
+         "reads\n"
+         "from standard input. Call it by hand to see what it would say.",
+         0, 2, 4, verb_hook},
 };
 
 static void log_line(void *userdata, enum vfioctl_log_level level, const char *line)
@@ -75,6 +82,9 @@ static int run(struct cli *cli)
                          strerror(-r));
                 return CODE_USAGE;
         }
+        /* It reads the configuration itself, and only where there is something to do. */
+        if (cli->verb->run == verb_hook)
+                return verb_hook(cli);
         vfioctl_ctx_set_log(cli->ctx, log_line, &cli->options);
         r = vfioctl_ctx_read_config(cli->ctx, &error);
         if (r < 0) {
@@ -85,12 +95,34 @@ static int run(struct cli *cli)
         return verb ? verb(cli) : CODE_FAILED;
 }
 
+/* Called by libvirt, under the name of the link: then nothing that follows is an option. */
+static bool is_hook_name(const char *path)
+{
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        size_t length = strlen(name);
+
+        return util_equal(name, "qemu") || (length > 8 && util_equal(name + length - 8, "-vfioctl"));
+}
+
+static int run_as_hook(int argc, char **argv)
+{
+        struct cli cli = {.options = {.quiet = true}};
+
+        if (vfioctl_ctx_new(NULL, &cli.ctx) < 0)
+                return CODE_DONE;
+        if (strstr(argv[0], "/daemon.d/") || util_equal(strrchr(argv[0], '/'), "/daemon"))
+                return hook_greet(&cli);
+        return hook_run(&cli, argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : "", argc > 3 ? argv[3] : "");
+}
+
 int main(int argc, char **argv)
 {
         struct cli cli = {.verb = NULL};
 
         /* A reader that goes away (head, less) is no crash. */
         (void)signal(SIGPIPE, SIG_IGN);
+        if (argc > 0 && is_hook_name(argv[0]))
+                exit(run_as_hook(argc, argv));
         int code = options_read(&cli, verbs, ELEMENTSOF(verbs), argc, argv);
         if (code < 0)
                 code = run(&cli);

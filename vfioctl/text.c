@@ -13,19 +13,28 @@ const char *gpu_label(const struct vfioctl_snapshot *snapshot, const char *addre
         return gpu ? vfioctl_gpu_name(gpu) : address;
 }
 
+char *finding_line(const struct vfioctl_snapshot *snapshot, const struct vfioctl_finding *finding)
+{
+        const char *label = gpu_label(snapshot, finding->gpu);
+        bool both = label && !util_equal(label, finding->gpu);
+        char *line;
+
+        int r = util_format(&line, "%s%s%s%s%s%s: %s%s%s", label ? label : "", both ? " (" : "",
+                            both ? finding->gpu : "", both ? ")" : "", label ? ": " : "", finding->code,
+                            finding->text, finding->fix ? "; to mend it: " : "",
+                            finding->fix ? finding->fix : "");
+        return r < 0 ? NULL : line;
+}
+
 void print_findings(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings,
                     enum vfioctl_severity least)
 {
         for (size_t i = 0; i < vfioctl_findings_count(findings); i++) {
                 const struct vfioctl_finding *finding = vfioctl_findings_get(findings, i);
-                const char *label = gpu_label(snapshot, finding->gpu);
-                bool both = label && !util_equal(label, finding->gpu);
                 if (finding->severity > least)
                         continue;
-                complain("%s%s%s%s%s%s: %s%s%s", label ? label : "", both ? " (" : "",
-                         both ? finding->gpu : "", both ? ")" : "", label ? ": " : "", finding->code,
-                         finding->text, finding->fix ? "; to mend it: " : "",
-                         finding->fix ? finding->fix : "");
+                _cleanup_free_ char *line = finding_line(snapshot, finding);
+                complain("%s", line ? line : strerror(ENOMEM));
         }
 }
 

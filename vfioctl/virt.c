@@ -33,6 +33,10 @@ int virt_load(struct virt_calls *ret)
             !resolve(calls.library, "vfioctl_domain_free", &calls.domain_free) ||
             !resolve(calls.library, "vfioctl_domain_format", &calls.domain_format) ||
             !resolve(calls.library, "vfioctl_domain_name", &calls.domain_name) ||
+            !resolve(calls.library, "vfioctl_domain_uuid", &calls.domain_uuid) ||
+            !resolve(calls.library, "vfioctl_domain_gpu_count", &calls.gpu_count) ||
+            !resolve(calls.library, "vfioctl_domain_gpu_entry", &calls.gpu) ||
+            !resolve(calls.library, "vfioctl_domain_move_gpus", &calls.move_gpus) ||
             !resolve(calls.library, "vfioctl_domain_numa_node", &calls.domain_numa_node) ||
             !resolve(calls.library, "vfioctl_domain_hostdev_count", &calls.hostdev_count) ||
             !resolve(calls.library, "vfioctl_domain_hostdev", &calls.hostdev) ||

@@ -21,6 +21,10 @@ struct virt_calls {
         __typeof__(vfioctl_domain_free) *domain_free;
         __typeof__(vfioctl_domain_format) *domain_format;
         __typeof__(vfioctl_domain_name) *domain_name;
+        __typeof__(vfioctl_domain_uuid) *domain_uuid;
+        __typeof__(vfioctl_domain_gpu_count) *gpu_count;
+        __typeof__(vfioctl_domain_gpu_entry) *gpu;
+        __typeof__(vfioctl_domain_move_gpus) *move_gpus;
         __typeof__(vfioctl_domain_numa_node) *domain_numa_node;
         __typeof__(vfioctl_domain_hostdev_count) *hostdev_count;
         __typeof__(vfioctl_domain_hostdev) *hostdev;

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LIBVFIOCTL_RUNTIME_H
+#define LIBVFIOCTL_RUNTIME_H
+
+/*
+ * The part of libvfioctl.h, which includes it, that is about VMs as they start and end: claims, where
+ * assigned GPUs are now, and what hook, boot step and reconcile note for each other.
+ */
+
+#include "libvfioctl.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- claims -------------------------------------------------------------------------------------- */
+
+/** A process by PID and start time, which name it for the length of a boot: proc(5). Since 0.1. */
+struct vfioctl_process {
+        int pid;
+        char start[24];
+};
+/** -ESRCH when there is no such process, or it is a zombie. Since 0.1. */
+int vfioctl_process_identify(int pid, struct vfioctl_process *ret);
+
+/** A VM that is starting or running with a GPU. Since 0.1. */
+struct vfioctl_claim {
+        const char *uuid;
+        const char *name;
+        /** The libvirt daemon that will tell of the VM's end. With PID 0 the claim hinders nobody: what
+         * counts then is whether the VM has the GPU open. */
+        struct vfioctl_process daemon;
+};
+/** Name and UUID of the VM that claims the GPU, or NULL. Since 0.1. */
+const char *vfioctl_gpu_claim_name(const struct vfioctl_gpu *gpu);
+const char *vfioctl_gpu_claim_uuid(const struct vfioctl_gpu *gpu);
+/** True while the claim hinders others: the daemon that made it is still the same process. Since 0.1. */
+bool vfioctl_gpu_claim_is_live(const struct vfioctl_gpu *gpu);
+/**
+ * Notes a claim at once, whoever had one: for a VM that is known to run with the GPU. -EBUSY when another
+ * vfioctl does not let go of the GPU, -EINVAL for a name or UUID that is no line of text. Since 0.1.
+ */
+int vfioctl_claim_record(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu,
+                         const struct vfioctl_claim *claim);
+/** Drops the claim that the snapshot has seen; -EAGAIN when there is another one by now. Since 0.1. */
+int vfioctl_claim_drop(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu);
+/** The mode that a change was begun to and not ended (its process was killed), or VFIOCTL_MODE_NONE. Since
+ * 0.1. */
+enum vfioctl_mode vfioctl_gpu_half_done(const struct vfioctl_gpu *gpu);
+
+/**
+ * Wants GPU `gpu` in mode vm, and claimed for a VM that starts. Refused while another VM's claim counts.
+ * -EEXIST as above, -EINVAL when name or UUID is no line of text. Since 0.1.
+ */
+int vfioctl_intent_claim(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu,
+                         const struct vfioctl_claim *claim);
+/** Wants the claim of the VM with this UUID dropped; no mode changes. Since 0.1. */
+int vfioctl_intent_release(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu, const char *uuid);
+
+/* ---- assignments and where their GPUs are now ---------------------------------------------------- */
+
+/** A GPU that a definition's metadata records. Since 0.1. */
+struct vfioctl_assignment {
+        const char *name;                        /**< short name of then, or "" */
+        const char *identity;                    /**< vfioctl_gpu_identity() of then, or "" */
+        const struct vfioctl_address *functions; /**< the GPU first, then its companions */
+        size_t n_functions;
+        bool is_edited; /**< the definition no longer has what we wrote */
+};
+
+enum vfioctl_verdict {
+        VFIOCTL_SAME,    /**< it is where the definition has it */
+        VFIOCTL_MOVED,   /**< it has another address now: bus numbers moved */
+        VFIOCTL_EDITED,  /**< somebody edited the definition, which is to be left alone */
+        VFIOCTL_SWAPPED, /**< in its place, or at its address, is another card */
+        VFIOCTL_GONE,    /**< it is nowhere */
+};
+/** "same", "moved", "edited", "swapped" or "gone". Since 0.1. */
+const char *vfioctl_verdict_name(enum vfioctl_verdict verdict);
+
+/**
+ * Where the assigned GPU is now, by its identity. The snapshot must be of all GPUs, with
+ * VFIOCTL_SNAPSHOT_DETAILS where serial numbers are to count. `*ret_gpu`: the GPU itself (same, moved), the
+ * other one in its place (swapped), or NULL. Pure. Since 0.1.
+ */
+enum vfioctl_verdict vfioctl_judge(const struct vfioctl_snapshot *snapshot,
+                                   const struct vfioctl_assignment *assignment,
+                                   const struct vfioctl_gpu **ret_gpu);
+
+/* ---- records of this boot, below /run/vfioctl ---------------------------------------------------- */
+
+/** True when the kernel was started with vfioctl=off: then hook, boot step and reconcile do nothing. Since
+ * 0.1. */
+bool vfioctl_ctx_is_off(const struct vfioctl_ctx *ctx);
+
+/** Notes that this daemon of libvirt calls our hook. Since 0.1. */
+int vfioctl_hook_record(const struct vfioctl_ctx *ctx, const struct vfioctl_process *daemon);
+/** True when the hook is where libvirt looks for it, and can be executed. Since 0.1. */
+bool vfioctl_hook_is_installed(const struct vfioctl_ctx *ctx);
+/** True when, besides, a daemon that is there now has called it. Since 0.1. */
+bool vfioctl_hook_is_live(const struct vfioctl_ctx *ctx);
+
+/** Notes why a start of this VM was refused; forgets it. -EINVAL for a name or UUID that is no line. Since
+ * 0.1. */
+int vfioctl_refusal_record(const struct vfioctl_ctx *ctx, const char *uuid, const char *vm,
+                           const char *reason);
+int vfioctl_refusal_forget(const struct vfioctl_ctx *ctx, const char *uuid);
+/** Called for each; `when` in seconds since 1970. A negative result ends it and is returned. Since 0.1. */
+typedef int (*vfioctl_refusal_fn)(void *userdata, const char *uuid, const char *vm, const char *reason,
+                                  int64_t when);
+int vfioctl_refusals_each(const struct vfioctl_ctx *ctx, vfioctl_refusal_fn fn, void *userdata);
+
+/** The boot step runs twice: in the initramfs, and in the real root. Since 0.1. */
+enum vfioctl_boot_stage { VFIOCTL_BOOT_EARLY, VFIOCTL_BOOT_LATE };
+/** Notes with which policy (vfioctl_ctx_boot_policy()) it ran. Since 0.1. */
+int vfioctl_boot_record(const struct vfioctl_ctx *ctx, enum vfioctl_boot_stage stage, const char *policy);
+/** -ENOENT when it has not run since the host booted; *ret is the caller's to free. Since 0.1. */
+int vfioctl_boot_policy_of(const struct vfioctl_ctx *ctx, enum vfioctl_boot_stage stage, char **ret);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
