@@ -436,6 +436,9 @@ int vfioctl_choose(const struct vfioctl_snapshot *snapshot, const struct vfioctl
 /** How vfioctl_plan_new() judges. Since 0.1. */
 enum vfioctl_plan_flags {
         VFIOCTL_PLAN_SHARE = 1 << 0, /**< a GPU that another definition names is taken all the same */
+        /** Nothing is bound: functions without a driver get the override, so that none but vfio-pci takes
+           them. */
+        VFIOCTL_PLAN_AIM = 1 << 1,
 };
 
 /**

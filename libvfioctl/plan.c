@@ -241,72 +241,6 @@ static int add_define(struct vfioctl_plan *plan, const struct intent_item *item)
 
 /* ---- the GPUs ---- */
 
-/* On vfio-pci, and to stay there when somebody probes it or it comes anew. */
-static bool is_in_place(const struct vfioctl_function *function)
-{
-        return function_on_vfio(function) &&
-               (!function->driver_override_known || util_equal(function->driver_override, VFIO_DRIVER));
-}
-
-static bool needs_steps(const struct vfioctl_gpu *gpu, enum vfioctl_mode mode)
-{
-        if (mode == VFIOCTL_MODE_NONE)
-                return false;
-        if (mode == VFIOCTL_MODE_HOST)
-                return !gpu_is_in_mode(gpu, mode);
-        for (size_t i = 0; i < gpu->n_functions; i++)
-                if (!is_in_place(gpu->functions[i]))
-                        return true;
-        return false;
-}
-
-/* Companions first: an audio function's driver looks to the GPU's. */
-static int plan_to_vm(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu)
-{
-        for (size_t i = gpu->n_functions; i-- > 0;) {
-                const struct vfioctl_function *function = gpu->functions[i];
-                int r = 0;
-                bool is_aimed = util_equal(function->driver_override, VFIO_DRIVER);
-                if (is_in_place(function))
-                        continue;
-                if (!is_aimed)
-                        r = add_override(plan, gpu, function, VFIO_DRIVER);
-                if (r >= 0 && function->driver && !function_on_vfio(function))
-                        r = add_unbind(plan, gpu, function, is_aimed);
-                if (r >= 0 && !function_on_vfio(function))
-                        r = add_probe(plan, gpu, function, WAIT_GROUP_NODE, VFIO_DRIVER);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int plan_to_host(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu)
-{
-        for (size_t i = 0; i < gpu->n_functions; i++) {
-                const struct vfioctl_function *function = gpu->functions[i];
-                int r = 0;
-                bool is_aimed = util_equal(function->driver_override, VFIO_DRIVER);
-                if (is_aimed)
-                        r = add_override(plan, gpu, function, NULL);
-                if (r >= 0 && function_on_vfio(function))
-                        r = add_unbind(plan, gpu, function, !is_aimed);
-                if (r < 0)
-                        return r;
-                if (function->driver && !function_on_vfio(function))
-                        continue;
-                if (!function->host_driver && function->modalias)
-                        r = add_load(plan, gpu, function, function->modalias, true);
-                if (r >= 0)
-                        r = add_probe(plan, gpu, function,
-                                      function->host_driver ? WAIT_DRIVER : WAIT_ANY_DRIVER,
-                                      function->host_driver);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 static int compare_gpus(const void *a, const void *b)
 {
         const struct planned_gpu *x = a, *y = b;
@@ -336,14 +270,108 @@ static int note_gpu(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu, en
         return 0;
 }
 
+/* On vfio-pci, and to stay there when somebody probes it or it comes anew. */
+static bool is_in_place(const struct vfioctl_function *function)
+{
+        return function_on_vfio(function) &&
+               (!function->driver_override_known || util_equal(function->driver_override, VFIO_DRIVER));
+}
+
+static bool needs_steps(const struct vfioctl_gpu *gpu, enum vfioctl_mode mode)
+{
+        if (mode == VFIOCTL_MODE_NONE)
+                return false;
+        if (mode == VFIOCTL_MODE_HOST)
+                return !gpu_is_in_mode(gpu, mode);
+        for (size_t i = 0; i < gpu->n_functions; i++)
+                if (!is_in_place(gpu->functions[i]))
+                        return true;
+        return false;
+}
+
+/* Companions first: an audio function's driver looks to the GPU's. */
+static int plan_to_vm(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu)
+{
+        for (size_t i = gpu->n_functions; i-- > 0;) {
+                const struct vfioctl_function *function = gpu->functions[i];
+                int r = 0;
+                bool keeps_override = util_equal(function->driver_override, VFIO_DRIVER);
+                if (is_in_place(function))
+                        continue;
+                if (!keeps_override)
+                        r = add_override(plan, gpu, function, VFIO_DRIVER);
+                if (r >= 0 && function->driver && !function_on_vfio(function))
+                        r = add_unbind(plan, gpu, function, keeps_override);
+                if (r >= 0 && !function_on_vfio(function))
+                        r = add_probe(plan, gpu, function, WAIT_GROUP_NODE, VFIO_DRIVER);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static bool is_aimed(const struct vfioctl_function *function)
+{
+        return function->driver || !function->driver_override_known ||
+               util_equal(function->driver_override, VFIO_DRIVER);
+}
+
+/* So early that no driver has come yet: what has none is kept for vfio-pci. */
+static int plan_aim(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu)
+{
+        bool noted = false;
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < gpu->n_functions; i++) {
+                if (is_aimed(gpu->functions[i]))
+                        continue;
+                if (!noted)
+                        r = note_gpu(plan, gpu, VFIOCTL_MODE_NONE);
+                noted = true;
+                if (r >= 0)
+                        r = add_override(plan, gpu, gpu->functions[i], VFIO_DRIVER);
+        }
+        return r;
+}
+
+static int plan_to_host(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu)
+{
+        for (size_t i = 0; i < gpu->n_functions; i++) {
+                const struct vfioctl_function *function = gpu->functions[i];
+                int r = 0;
+                bool clears = util_equal(function->driver_override, VFIO_DRIVER);
+                if (clears)
+                        r = add_override(plan, gpu, function, NULL);
+                if (r >= 0 && function_on_vfio(function))
+                        r = add_unbind(plan, gpu, function, !clears);
+                if (r < 0)
+                        return r;
+                if (function->driver && !function_on_vfio(function))
+                        continue;
+                if (!function->host_driver && function->modalias)
+                        r = add_load(plan, gpu, function, function->modalias, true);
+                if (r >= 0)
+                        r = add_probe(plan, gpu, function,
+                                      function->host_driver ? WAIT_DRIVER : WAIT_ANY_DRIVER,
+                                      function->host_driver);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int plan_steps(struct vfioctl_plan *plan, const struct vfioctl_snapshot *snapshot,
-                      const struct vfioctl_intent *intent)
+                      const struct vfioctl_intent *intent, unsigned int flags)
 {
         bool loaded = snapshot->has_vfio_driver;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < intent->count; i++) {
                 const struct intent_item *item = &intent->items[i];
+                if (flags & VFIOCTL_PLAN_AIM && item->gpu && item->mode == VFIOCTL_MODE_VM) {
+                        r = plan_aim(plan, item->gpu);
+                        continue;
+                }
                 bool changes = item->gpu && needs_steps(item->gpu, item->mode);
                 if (!changes && !item->uuid)
                         continue;
@@ -380,7 +408,7 @@ VFIOCTL_EXPORT int vfioctl_plan_new(const struct vfioctl_snapshot *snapshot, con
         if (r >= 0)
                 r = check_intent(snapshot, vms, intent, flags, plan->findings);
         if (r >= 0 && !vfioctl_findings_have_refusal(plan->findings))
-                r = plan_steps(plan, snapshot, intent);
+                r = plan_steps(plan, snapshot, intent, flags);
         if (r < 0)
                 return r;
         *ret = util_steal(plan);

@@ -24,6 +24,7 @@ enum verb_option {
         OPTION_GPU = 1 << 4,
         OPTION_COUNT = 1 << 5,
         OPTION_SHARE = 1 << 6,
+        OPTION_EARLY = 1 << 7,
 };
 
 struct options {
@@ -39,6 +40,7 @@ struct options {
         size_t n_gpus, allocated_gpus;
         unsigned int count; /* 0: not given */
         bool share;
+        bool early;
 };
 
 /* What every verb gets. */
@@ -80,6 +82,7 @@ DEFINE_CLEANUP(struct vfioctl_lock, vfioctl_lock_free)
 int verb_to_vm(struct cli *cli);
 int verb_to_host(struct cli *cli);
 int verb_hook(struct cli *cli);
+int verb_boot(struct cli *cli);
 
 /* ---- options.c ---- */
 
@@ -125,6 +128,11 @@ int outcome_code(enum vfioctl_outcome outcome);
  */
 int run_plan(struct cli *cli, const struct vfioctl_snapshot *snapshot, const struct vfioctl_plan *plan,
              const struct vfioctl_apply_ops *ops);
+
+/* ---- journal.c ---- */
+
+/* One line to the system's log. Never blocks; a log that is not there or full loses it. */
+void journal(struct cli *cli, bool is_error, const char *format, ...) _printf_(3, 4);
 
 /* ---- text.c ---- */
 

@@ -37,9 +37,4 @@ void hook_release(struct hook *hook);
 /* Makes the claims of a VM that runs. */
 void hook_reconnect(struct hook *hook);
 
-/* ---- journal.c ---- */
-
-/* One line to the system's log. Never blocks; a log that is not there or full loses it. */
-void journal(struct cli *cli, bool is_error, const char *format, ...) _printf_(3, 4);
-
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "hook.h"
+#include "cli.h"
 #include "paths.h"
 
 #include <fcntl.h>

@@ -35,6 +35,12 @@ static const struct verb verbs[] = {
         {"unassign", "VM...", "take GPUs out of VMs",
          "Takes GPUs (all, or those given with --gpu) out of the VMs' definitions. The GPUs stay in mode vm.",
          OPTION_DRY_RUN | OPTION_GPU, 1, ANY_NUMBER, NULL},
+        {"boot", "[GPU...]", "bind the GPUs that are for VMs, as at boot",
+         "Takes the GPUs that the configuration gives to VMs to mode vm, as it is done at boot and when a "
+         "card is "
+         "plugged in.\n"
+         "The boot display is left alone. With vfioctl=off on the kernel's command line it does nothing.",
+         OPTION_DRY_RUN | OPTION_EARLY, 0, ANY_NUMBER, verb_boot},
         {"hook", "VM OPERATION [STAGE [EXTRA]]", "what libvirt calls at each start and stop",
          "Does what the link in libvirt's folder of hooks does at the start and stop of a VM, whose "
          "definition it "

@@ -13,6 +13,7 @@ enum {
         KEY_GPU,
         KEY_COUNT,
         KEY_SHARE,
+        KEY_EARLY,
 };
 
 /* One table for parsing, for --help and for asking which verb takes what. */
@@ -30,6 +31,8 @@ static const struct description {
          "take a GPU that another definition names as well"},
         {"dry-run", no_argument, KEY_DRY_RUN, OPTION_DRY_RUN, "--dry-run",
          "print the steps and change nothing"},
+        {"early", no_argument, KEY_EARLY, OPTION_EARLY, "--early",
+         "bind nothing: only keep host drivers off, as long as there is no driver"},
         {"output", required_argument, 'o', OPTION_COLUMNS, "-o, --output LIST",
          "columns, separated by commas; a leading + adds to the usual ones"},
         {"noheadings", no_argument, KEY_NOHEADINGS, OPTION_NOHEADINGS, "--noheadings", "no line of headings"},
@@ -114,6 +117,9 @@ static int read_option(struct options *options, int key, const char *argument)
                 return 0;
         case KEY_SHARE:
                 options->share = true;
+                return 0;
+        case KEY_EARLY:
+                options->early = true;
                 return 0;
         case KEY_COUNT:
                 if (util_parse_u64(argument, 10, 64, &number) < 0 || number == 0) {
