@@ -24,6 +24,8 @@ enum verb_option {
         OPTION_GPU = 1 << 4,
         OPTION_COUNT = 1 << 5,
         OPTION_SHARE = 1 << 6,
+        OPTION_CHECK = 1 << 16,
+        OPTION_BOOT = 1 << 17,
 };
 
 struct options {
@@ -39,6 +41,8 @@ struct options {
         size_t n_gpus, allocated_gpus;
         unsigned int count; /* 0: not given */
         bool share;
+        bool check;
+        bool boot;
 };
 
 /* What every verb gets. */
