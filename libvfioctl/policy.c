@@ -392,6 +392,15 @@ int policy_boot_text(const struct policy *policy, char **ret)
 
 /* ---- what makes no sense on this host ---- */
 
+static bool any_name(const struct vfioctl_snapshot *snapshot)
+{
+        bool found = false;
+
+        for (size_t i = 0; !found && i < snapshot->n_gpus; i++)
+                found = snapshot->gpus[i]->has_short_name;
+        return found;
+}
+
 static int check_selector(const struct policy *policy, const struct selector *written, const char *key,
                           const char *where, const struct vfioctl_snapshot *snapshot,
                           struct vfioctl_findings *findings)
@@ -406,6 +415,12 @@ static int check_selector(const struct policy *policy, const struct selector *wr
                                           .code = "config-no-match",
                                           .culprit = where,
                                           .fix = "vfioctl list"};
+        if (selector && !found && selector->kind == SELECTOR_NAME && !any_name(snapshot)) {
+                finding.severity = VFIOCTL_NOTE;
+                finding.fix = NULL;
+                return finding_addf(findings, finding, "%s: %s = %s: short names are not known without root",
+                                    where, key, written->text);
+        }
         if (selector && !found)
                 return finding_addf(findings, finding, "%s: %s = %s matches no GPU of this host", where, key,
                                     written->text);

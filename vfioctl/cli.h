@@ -25,6 +25,8 @@ enum verb_option {
         OPTION_COUNT = 1 << 5,
         OPTION_SHARE = 1 << 6,
         OPTION_EARLY = 1 << 7,
+        OPTION_CHECK = 1 << 16,
+        OPTION_BOOT = 1 << 17,
 };
 
 struct options {
@@ -41,6 +43,8 @@ struct options {
         unsigned int count; /* 0: not given */
         bool share;
         bool early;
+        bool check;
+        bool boot;
 };
 
 /* What every verb gets. */

@@ -56,6 +56,15 @@ void json_add_findings(struct json_object *array, const struct vfioctl_findings 
         }
 }
 
+void json_add_policy(struct json_object *object, const struct vfioctl_gpu *gpu)
+{
+        bool is_ours = vfioctl_gpu_is_ours(gpu);
+
+        json_put(object, "alias", json_string(vfioctl_gpu_alias(gpu)));
+        json_put(object, "ours", json_object_new_boolean(is_ours));
+        json_put(object, "idle", json_string(is_ours ? vfioctl_mode_name(vfioctl_gpu_idle(gpu)) : NULL));
+}
+
 int print_plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findings *more)
 {
         struct json_object *object = json_object_new_object();

@@ -13,6 +13,8 @@ struct json_object *json_number_or_null(int value);
 void json_put(struct json_object *object, const char *key, struct json_object *value);
 void json_append(struct json_object *array, struct json_object *value);
 void json_add_findings(struct json_object *array, const struct vfioctl_findings *findings);
+/* "alias", "ours" and "idle": what the configuration says of it. */
+void json_add_policy(struct json_object *object, const struct vfioctl_gpu *gpu);
 /* Prints and frees; returns an exit code. */
 int json_print(struct json_object *object);
 

@@ -47,6 +47,11 @@ static const struct verb verbs[] = {
          "reads\n"
          "from standard input. Call it by hand to see what it would say.",
          0, 2, 4, verb_hook},
+        {"config", "", "the configuration, and where it is from",
+         "Prints every key of the configuration with the value that holds, and the file and line that it is "
+         "from.\n"
+         "With --check: what is wrong with it, and exit status 3 when something cannot stay so.",
+         OPTION_CHECK | OPTION_BOOT, 0, 0, NULL},
 };
 
 static void log_line(void *userdata, enum vfioctl_log_level level, const char *line)
@@ -92,8 +97,12 @@ static int run(struct cli *cli)
         if (cli->verb->run == verb_hook)
                 return verb_hook(cli);
         vfioctl_ctx_set_log(cli->ctx, log_line, &cli->options);
+        /* What is wrong with it is what --check prints. */
+        if (cli->options.check)
+                vfioctl_ctx_set_log(cli->ctx, NULL, NULL);
         r = vfioctl_ctx_read_config(cli->ctx, &error);
-        if (r < 0) {
+        const struct vfioctl_findings *wrong = vfioctl_ctx_config_findings(cli->ctx);
+        if (r < 0 && !(cli->options.check && wrong && vfioctl_findings_have_refusal(wrong))) {
                 complain("%s", error ? error : strerror(-r));
                 return CODE_USAGE;
         }

@@ -14,6 +14,8 @@ enum {
         KEY_COUNT,
         KEY_SHARE,
         KEY_EARLY,
+        KEY_CHECK,
+        KEY_BOOT,
 };
 
 /* One table for parsing, for --help and for asking which verb takes what. */
@@ -29,6 +31,8 @@ static const struct description {
         {"count", required_argument, KEY_COUNT, OPTION_COUNT, "--count N", "so many GPUs for each VM"},
         {"share", no_argument, KEY_SHARE, OPTION_SHARE, "--share",
          "take a GPU that another definition names as well"},
+        {"check", no_argument, KEY_CHECK, OPTION_CHECK, "--check", "validate, and print what is wrong"},
+        {"boot", no_argument, KEY_BOOT, OPTION_BOOT, "--boot", "print what the boot step depends on"},
         {"dry-run", no_argument, KEY_DRY_RUN, OPTION_DRY_RUN, "--dry-run",
          "print the steps and change nothing"},
         {"early", no_argument, KEY_EARLY, OPTION_EARLY, "--early",
@@ -120,6 +124,12 @@ static int read_option(struct options *options, int key, const char *argument)
                 return 0;
         case KEY_EARLY:
                 options->early = true;
+                return 0;
+        case KEY_CHECK:
+                options->check = true;
+                return 0;
+        case KEY_BOOT:
+                options->boot = true;
                 return 0;
         case KEY_COUNT:
                 if (util_parse_u64(argument, 10, 64, &number) < 0 || number == 0) {

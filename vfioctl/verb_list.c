@@ -21,6 +21,7 @@ enum column_id {
         COLUMN_DRIVER,
         COLUMN_GROUP,
         COLUMN_FUNCTIONS,
+        COLUMN_ALIAS,
 };
 
 static const struct column {
@@ -44,6 +45,7 @@ static const struct column {
         [COLUMN_DRIVER] = {"DRIVER", "DRIVER", 0, 0, false},
         [COLUMN_GROUP] = {"GROUP", "GROUP", 0, SCOLS_FL_RIGHT, false},
         [COLUMN_FUNCTIONS] = {"FUNCTIONS", "FUNCTIONS", 0, 0, false},
+        [COLUMN_ALIAS] = {"ALIAS", "ALIAS", 0, 0, false},
 };
 
 #define COLUMNS_MAX 64
@@ -69,16 +71,25 @@ static int select_column(struct selection *selection, const char *name, size_t l
         }
         complain("-o: there is no column '%.*s'; there are GPU CARD VRAM NODE ADDRESS MODE USED-BY READY "
                  "SLOT IDS "
-                 "CLASS DRIVER GROUP FUNCTIONS",
+                 "CLASS DRIVER GROUP FUNCTIONS ALIAS",
                  length > 40 ? 40 : (int)length, printable(name, text, sizeof(text)));
         return CODE_USAGE;
 }
 
-static int select_columns(const char *list, struct selection *selection)
+/* The column is a usual one where there is something in it. */
+static bool has_aliases(const struct vfioctl_ctx *ctx)
+{
+        for (size_t i = 0; i < vfioctl_ctx_setting_count(ctx); i++)
+                if (util_equal(vfioctl_ctx_setting_name(ctx, i), "alias"))
+                        return *vfioctl_ctx_setting_value(ctx, i);
+        return false;
+}
+
+static int select_columns(const char *list, bool aliases, struct selection *selection)
 {
         if (!list || *list == '+') {
                 for (size_t i = 0; i < ELEMENTSOF(columns); i++)
-                        if (columns[i].usual)
+                        if (columns[i].usual || (i == COLUMN_ALIAS && aliases))
                                 selection->ids[selection->count++] = (enum column_id)i;
                 if (!list)
                         return 0;
@@ -159,6 +170,8 @@ static int cell_text(const struct row *row, const struct vfioctl_gpu *gpu, enum 
                 return group ? util_format(ret, "%d", vfioctl_group_number(group)) : util_copy("-", ret);
         case COLUMN_FUNCTIONS:
                 return functions_text(gpu, ret);
+        case COLUMN_ALIAS:
+                return util_copy(vfioctl_gpu_alias(gpu) ? vfioctl_gpu_alias(gpu) : "-", ret);
         }
         return -EINVAL;
 }
@@ -235,6 +248,7 @@ static struct json_object *gpu_json(const struct row *row, const struct vfioctl_
                 json_append(functions, json_string(vfioctl_function_address(vfioctl_gpu_function(gpu, i))));
         json_put(object, "functions", functions);
         json_put(object, "identity", json_string(vfioctl_gpu_identity(gpu)));
+        json_add_policy(object, gpu);
         return object;
 }
 
@@ -254,7 +268,7 @@ int verb_list(struct cli *cli)
         _cleanup_vms_ struct vfioctl_vms *vms = NULL;
         struct selection selection = {.count = 0};
 
-        int code = select_columns(cli->options.columns, &selection);
+        int code = select_columns(cli->options.columns, has_aliases(cli->ctx), &selection);
         if (code == 0)
                 code = take_snapshot(cli, VFIOCTL_SNAPSHOT_ALL & ~VFIOCTL_SNAPSHOT_PATHS, false, &snapshot);
         if (code == 0)

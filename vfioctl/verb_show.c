@@ -59,6 +59,8 @@ static int print_text(const struct vfioctl_snapshot *snapshot, const struct vfio
         if (use_text(gpu, vms, vms_known, &used) < 0)
                 return complain_errno(-ENOMEM, "cannot show it");
         printf("GPU       %s\n", vfioctl_gpu_name(gpu));
+        if (vfioctl_gpu_alias(gpu))
+                printf("alias     %s\n", vfioctl_gpu_alias(gpu));
         printf("card      %s\n", vfioctl_gpu_card(gpu));
         printf("slot      %s\n", vfioctl_gpu_slot(gpu) ? vfioctl_gpu_slot(gpu) : "not known");
         printf("address   %s\n", vfioctl_gpu_address(gpu));
@@ -69,6 +71,10 @@ static int print_text(const struct vfioctl_snapshot *snapshot, const struct vfio
         else
                 printf("NUMA      node %d\n", node);
         printf("mode      %s\n", vfioctl_mode_name(vfioctl_gpu_mode(gpu)));
+        if (vfioctl_gpu_is_ours(gpu))
+                printf("ours      yes, and rests in mode %s\n", vfioctl_mode_name(vfioctl_gpu_idle(gpu)));
+        else
+                printf("ours      no\n");
         printf("used by   %s\n", *used ? used : "nobody");
         printf("ready     %s\n", ready_text(snapshot, gpu));
         printf("functions\n");
@@ -165,6 +171,7 @@ static int show_json(const struct vfioctl_snapshot *snapshot, const struct vfioc
         json_put(object, "slot", json_string(vfioctl_gpu_slot(gpu)));
         json_put(object, "identity", json_string(vfioctl_gpu_identity(gpu)));
         json_put(object, "mode", json_string(vfioctl_mode_name(vfioctl_gpu_mode(gpu))));
+        json_add_policy(object, gpu);
         json_put(object, "vram", json_object_new_uint64(vfioctl_gpu_vram(gpu)));
         json_put(object, "numa_node", json_number_or_null(vfioctl_gpu_numa_node(gpu)));
         json_put(object, "ready", json_object_new_boolean(vfioctl_gpu_is_ready(snapshot, gpu)));

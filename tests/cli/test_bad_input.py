@@ -73,6 +73,11 @@ TYPED = [
     ("check nope", 2, "'nope'"),
     ("assign x", 2, "--connect"),
     ("unassign x", 2, "--connect"),
+    ("config 1a", 2, "usage"),
+    ("config --check --boot", 2, "--boot"),
+    ("config --check=yes", 2, "--check"),
+    ("list --check", 2, "--check"),
+    ("check --boot", 2, "--boot"),
 ]
 
 
@@ -97,7 +102,7 @@ expand(Typed, [(f"{i:02} {words[:50]}", words, code, said) for i, (words, code, 
 
 class Help(Case):
     def test_every_verb(self):
-        verbs = ["list", "show", "check", "to-vm", "to-host", "assign", "unassign"]
+        verbs = ["list", "show", "check", "to-vm", "to-host", "assign", "unassign", "config"]
         text = self.code(0, run("--help")).out
         for verb in verbs:
             self.assertIn(f"\n  {verb} ", text)
@@ -237,7 +242,9 @@ class Config(Case):
 expand(Config, [(f"{line.split()[0]}_{line.split('=')[1]}", line, said) for line, said in (
     ("placement = sideways", "pack or spread"), ("placement =", "pack or spread"), ("step-deadline = soon", "time"),
     ("step-deadline = 0", "time"), ("step-deadline = -1s", "time"), ("read-deadline = 5h", "time"),
-    ("lock-deadline = 99999999999999999999", "time"), ("settle-deadline = 3601s", "time"), ("connect =", "URI"))])
+    ("lock-deadline = 99999999999999999999", "time"), ("settle-deadline = 3601s", "time"), ("connect =", "URI"),
+    ("gpus = sideways", "'sideways'"), ("gpus = 1a, all", "stands alone"), ("idle = maybe", "vm or host"),
+    ("alias = 2a=1a", "no name"), ("alias = x=1a,x=1b", "twice"), ("hook-deadline = x", "time"))])
 
 
 if __name__ == "__main__":

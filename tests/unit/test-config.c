@@ -215,6 +215,267 @@ static void test_drop_ins(void **state)
         assert_contains(run->error, "50-b.conf:2:");
 }
 
+static struct vfioctl_snapshot *take(struct vfioctl_ctx *ctx)
+{
+        struct vfioctl_snapshot *snapshot = NULL;
+
+        assert_int_equal(vfioctl_snapshot_take(ctx, 0, &snapshot), 0);
+        return snapshot;
+}
+
+/* What is ours, where it rests and what it is called, of every GPU in a row. */
+static void judge(struct run *run, const char *config, const char *expected)
+{
+        _cleanup_snapshot_ struct vfioctl_snapshot *snapshot = NULL;
+        char text[1024] = "";
+        size_t length = 0;
+
+        (void)vfioctl_ctx_free(run->ctx);
+        assert_int_equal(vfioctl_ctx_new(run->root, &run->ctx), 0);
+        root_put(run->root, CONF, "%s", config);
+        if (read_config(run) < 0)
+                fail_msg("%s: %s", config, run->error);
+        snapshot = take(run->ctx);
+        for (size_t i = 0; i < vfioctl_snapshot_gpu_count(snapshot); i++) {
+                const struct vfioctl_gpu *gpu = vfioctl_snapshot_gpu(snapshot, i);
+                const char *alias = vfioctl_gpu_alias(gpu);
+                length += (size_t)snprintf(
+                        text + length, sizeof(text) - length, "%s%s%s%s", length > 0 ? " " : "",
+                        vfioctl_gpu_is_ours(gpu) ? vfioctl_mode_name(vfioctl_gpu_idle(gpu)) : "no",
+                        alias ? "=" : "", alias ? alias : "");
+                if (alias) {
+                        const struct vfioctl_gpu *found = NULL;
+                        assert_int_equal(vfioctl_snapshot_find(snapshot, alias, &found), 0);
+                        assert_ptr_equal(found, gpu);
+                }
+                if (!vfioctl_gpu_is_ours(gpu))
+                        assert_int_equal(vfioctl_gpu_idle(gpu), VFIOCTL_MODE_NONE);
+        }
+        if (strcmp(text, expected) != 0)
+                fail_msg("%s: '%s', and not '%s'", config, text, expected);
+}
+
+/* The board's display (03:00.0), 1a (83:00.0, audio 83:00.1), 1b (84:00.0, audio 84:00.1). */
+static int set_up_host(void **state)
+{
+        struct run *run = calloc(1, sizeof(*run));
+
+        assert_non_null(run);
+        run->root = root_from_host("gtx690", NULL);
+        assert_int_equal(vfioctl_ctx_new(run->root, &run->ctx), 0);
+        vfioctl_ctx_set_log(run->ctx, lines_log, &run->lines);
+        *state = run;
+        return 0;
+}
+
+static void test_policy(void **state)
+{
+        struct run *run = *state;
+
+        judge(run, "", "no no no");
+        judge(run, "gpus =\n", "no no no");
+        judge(run, "gpus = all\n", "no vm vm");
+        judge(run, "gpus = 1a\n", "no vm no");
+        judge(run, "gpus = 83:00.0\n", "no vm no");
+        judge(run, "gpus = 0000:84:00.1\n", "no no vm");
+        judge(run, "gpus = 10DE:1188\n", "no vm vm");
+        judge(run, "gpus = 10de:0e0a\n", "no no no");
+        judge(run, "gpus = 1a,1b\n", "no vm vm");
+        judge(run, "gpus = , 1a ,,\t1b,\n", "no vm vm");
+        judge(run, "gpus = 1a,\n  1b\n", "no vm vm");
+        judge(run, "gpus = \"1a 1b\"  # both\n", "no vm vm");
+        judge(run, "gpus = 9z 99:00.0 1234:5678 1b\n", "no no vm");
+        /* Exceptions win, however the GPU is named. */
+        judge(run, "gpus = all\nexcept = 1b\n", "no vm no");
+        judge(run, "gpus = 1a 1b\nexcept = 84:00.1\n", "no vm no");
+        judge(run, "gpus = 1a 1b\nexcept = 10de:1188\n", "no no no");
+        judge(run, "except = 1a\n", "no no no");
+        /* The board's own display never. */
+        judge(run, "gpus = 03:00.0 1a\n", "no vm no");
+        /* Where they rest. */
+        judge(run, "gpus = all\nidle = host\n", "no host host");
+        judge(run, "gpus = all\nidle-host = 1a\n", "no host vm");
+        judge(run, "gpus = all\nidle = host\nidle-vm = 1a\n", "no vm host");
+        judge(run, "gpus = all\nidle-host = 10de:1188\nidle-vm = 1b\n", "no host vm");
+        judge(run, "gpus = all\nidle = host\nidle-host = 1a\nidle-vm = 83:00.0\n", "no host host");
+        judge(run, "gpus = 1a\nidle-host = 1b\n", "no vm no");
+        /* Aliases, and lists that use them. */
+        judge(run, "alias = left=1a, right=84:00.1\n", "no no=left no=right");
+        judge(run, "alias = left = 1a right =1b\ngpus = right\n", "no no=left vm=right");
+        judge(run, "gpus = all\nidle-host = a.b-c_9\nalias = a.b-c_9=1b\n", "no vm host=a.b-c_9");
+        judge(run, "alias = one=1a, two=83:00.0, out=7z\n", "no no=one no");
+}
+
+static void test_named_only(void **state)
+{
+        static const char *const texts[] = {"right"};
+        _cleanup_snapshot_ struct vfioctl_snapshot *snapshot = NULL;
+        const struct vfioctl_gpu *gpu = NULL;
+        struct run *run = *state;
+
+        root_put(run->root, CONF, "alias = right=84:00.1\ngpus = 83:00.1\n");
+        assert_int_equal(read_config(run), 0);
+        assert_int_equal(vfioctl_snapshot_take_for(run->ctx, 0, texts, 1, &snapshot), 0);
+        assert_int_equal(vfioctl_snapshot_find(snapshot, "right", &gpu), 0);
+        assert_int_equal(vfioctl_gpu_function_count(gpu), 2);
+        assert_string_equal(vfioctl_gpu_name(gpu), "1b");
+        assert_false(vfioctl_gpu_is_ours(gpu));
+        assert_int_equal(vfioctl_snapshot_find(snapshot, "1a", &gpu), 0);
+        assert_true(vfioctl_gpu_is_ours(gpu));
+}
+
+static void test_bad_policy(void **state)
+{
+        static const struct {
+                const char *text, *line, *says;
+        } cases[] = {
+                {"gpus = 1a, sideways\n", ":1:", "gpus: 'sideways' is no short name"},
+                {"x = 1\ngpus = 1a;1b\n", ":2:", "'1a;1b'"},
+                {"gpus = 05:00\n", ":1:", "'05:00'"},
+                {"gpus = 0x02:1234\n", ":1:", "'0x02:1234'"},
+                {"gpus = 10de:11888\n", ":1:", "'10de:11888'"},
+                {"gpus = 10de:-188\n", ":1:", "'10de:-188'"},
+                {"gpus = 10de:\n", ":1:", "'10de:'"},
+                {"gpus = all 1a\n", ":1:", "'all' stands alone"},
+                {"gpus = All\n", ":1:", "'All'"},
+                {"except = left\n", ":1:", "except: 'left'"},
+                {"idle = none\n", ":1:", "vm or host"},
+                {"idle =\n", ":1:", "vm or host"},
+                {"idle-host = 1a\n\nidle-vm = 1b 1a\n", ":3:", "'1a' is in idle-host and in idle-vm"},
+                {"idle-host = x\nalias = x=1a\nidle-vm = 1a\n", ":3:", "idle-host and in idle-vm"},
+                {"alias = left\n", ":1:", "'left' is not name=GPU"},
+                {"alias = left=\n", ":1:", "'left=' is not name=GPU"},
+                {"alias = =1a\n", ":1:", "'=1a' is not name=GPU"},
+                {"alias = 2a=1a\n", ":1:", "'2a' is no name for a GPU"},
+                {"alias = 05:00.0=1a\n", ":1:", "'05:00.0' is no name for a GPU"},
+                {"alias = -x=1a\n", ":1:", "'-x' is no name for a GPU"},
+                {"alias = all=1a\n", ":1:", "'all' is no name for a GPU"},
+                {"alias = a23456789012345678901234567890123=1a\n", ":1:", "at most 32"},
+                {"alias = left=right\n", ":1:", "'right' is not one GPU"},
+                {"alias = left=10de:1188\n", ":1:", "'10de:1188' is not one GPU"},
+                {"alias = left=all\n", ":1:", "'all' is not one GPU"},
+                {"alias = left=1a, left=1b\n", ":1:", "'left' is there twice"},
+                {"alias = left=1a, left=1a\n", ":1:", "'left' is there twice"},
+                {"alias = left=83:00.0, l=0000:83:00.0\n", ":1:", "'0000:83:00.0' has two names"},
+                {"hook-deadline = never\n", ":1:", "a time such as"},
+        };
+        struct run *run = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                (void)vfioctl_ctx_free(run->ctx);
+                assert_int_equal(vfioctl_ctx_new(run->root, &run->ctx), 0);
+                root_put(run->root, CONF, "%s", cases[i].text);
+                if (read_config(run) != -EINVAL)
+                        fail_msg("'%s' gives %d", cases[i].text, run->r);
+                assert_contains(run->error, CONF);
+                assert_contains(run->error, cases[i].line);
+                assert_contains(run->error, cases[i].says);
+                assert_true(vfioctl_findings_have_refusal(vfioctl_ctx_config_findings(run->ctx)));
+        }
+}
+
+/* All that is wrong, and not the first fault only. */
+static void test_all_findings(void **state)
+{
+        _cleanup_snapshot_ struct vfioctl_snapshot *snapshot = NULL;
+        struct vfioctl_findings *findings = NULL;
+        struct run *run = *state;
+
+        assert_null(vfioctl_ctx_config_findings(run->ctx));
+        root_put(run->root, CONF, "idle = x\nplacement = y\nfoo = 1\nidle = vm\n[s]\ngpus = 1a\n");
+        root_put(run->root, CONF ".d/10-a.conf",
+                 "gpus = 03:00.0 9z 1a\nalias = one=83:00.0 two=1a gone=8b\n");
+        assert_int_equal(read_config(run), -EINVAL);
+        assert_contains(run->error, ":1: idle = 'x'");
+        snapshot = take(run->ctx);
+        assert_int_equal(vfioctl_findings_new(&findings), 0);
+        assert_int_equal(vfioctl_check_config(run->ctx, snapshot, findings), 0);
+        _cleanup_free_ char *dump = findings_dump(findings);
+        assert_contains(dump, CONF ":1: idle = 'x' is not vm or host");
+        assert_contains(dump, CONF ":2: placement = 'y' is not");
+        assert_contains(dump, CONF ":3: unknown key 'foo'");
+        assert_contains(dump, CONF ":4: 'idle' is there a second time and is ignored; line 1 counts");
+        assert_contains(dump, "section 's'");
+        assert_contains(dump, "10-a.conf:1: gpus = 9z matches no GPU");
+        assert_contains(dump, "10-a.conf:1: gpus = 0000:03:00.0 is the host's display");
+        assert_contains(dump, "10-a.conf:2: alias = gone=8b matches no GPU");
+        assert_contains(dump, "10-a.conf:2: 1a is called one already");
+        assert_lacks(dump, "gpus = 1a");
+        (void)vfioctl_findings_free(findings);
+}
+
+static size_t setting(const struct vfioctl_ctx *ctx, const char *name)
+{
+        for (size_t i = 0; i < vfioctl_ctx_setting_count(ctx); i++)
+                if (util_equal(vfioctl_ctx_setting_name(ctx, i), name))
+                        return i;
+        fail_msg("there is no %s", name);
+        return 0;
+}
+
+static void test_settings(void **state)
+{
+        struct run *run = *state;
+        size_t gpus = setting(run->ctx, "gpus"), idle = setting(run->ctx, "idle");
+        size_t count = vfioctl_ctx_setting_count(run->ctx), hook = setting(run->ctx, "hook-deadline");
+
+        assert_string_equal(vfioctl_ctx_setting_value(run->ctx, hook), "10s");
+        assert_null(vfioctl_ctx_setting_file(run->ctx, hook));
+        assert_int_equal(vfioctl_ctx_hook_deadline(run->ctx), 10000);
+        assert_null(vfioctl_ctx_setting_name(run->ctx, count));
+        assert_null(vfioctl_ctx_setting_value(run->ctx, count));
+        root_put(run->root, CONF, "\n  gpus = 1a,\n   1b\nidle = host\nhook-deadline = 3s\n");
+        root_put(run->root, CONF ".d/10-a.conf", "#\n#\nidle = vm\n");
+        /* A line longer than any buffer is one line. */
+        char long_line[6000];
+        memset(long_line, 'x', sizeof(long_line));
+        memcpy(long_line, "#", 1);
+        memcpy(long_line + sizeof(long_line) - 13, "\nidle = vm\n", 12);
+        root_bytes(run->root, CONF ".d/20-b.conf", long_line, sizeof(long_line) - 1);
+        assert_int_equal(read_config(run), 0);
+        assert_string_equal(vfioctl_ctx_setting_value(run->ctx, gpus), "1a, 1b");
+        assert_int_equal(vfioctl_ctx_setting_line(run->ctx, gpus), 2);
+        assert_contains(vfioctl_ctx_setting_file(run->ctx, gpus), CONF);
+        assert_string_equal(vfioctl_ctx_setting_value(run->ctx, idle), "vm");
+        assert_contains(vfioctl_ctx_setting_file(run->ctx, idle), "20-b.conf");
+        assert_int_equal(vfioctl_ctx_setting_line(run->ctx, idle), 2);
+        assert_int_equal(vfioctl_ctx_hook_deadline(run->ctx), 3000);
+        assert_null(vfioctl_ctx_setting_file(run->ctx, setting(run->ctx, "placement")));
+        assert_string_equal(vfioctl_ctx_setting_value(run->ctx, setting(run->ctx, "placement")), "pack");
+}
+
+static char *boot_text(struct run *run, const char *config)
+{
+        char *text = NULL;
+
+        (void)vfioctl_ctx_free(run->ctx);
+        assert_int_equal(vfioctl_ctx_new(run->root, &run->ctx), 0);
+        root_put(run->root, CONF, "%s", config);
+        assert_int_equal(read_config(run), 0);
+        assert_int_equal(vfioctl_ctx_boot_policy(run->ctx, &text), 0);
+        return text;
+}
+
+static void test_boot_policy(void **state)
+{
+        struct run *run = *state;
+        _cleanup_free_ char *none = boot_text(run, ""), *other_none = boot_text(run, "gpus=\nexcept = 1a\n");
+        _cleanup_free_ char *one =
+                boot_text(run, "gpus = 1b, left 10DE:1188,1b\nexcept=84:00.0\nalias=left=1a\n");
+        _cleanup_free_ char *same =
+                boot_text(run, "# x\nplacement = spread\nidle = vm\nexcept = 0000:84:00.0\n"
+                               "gpus = 1a 10de:1188 1b\nalias = right=1b\n");
+        _cleanup_free_ char *other =
+                boot_text(run, "gpus = 1b, left 10de:1188\nexcept=84:00.0\nalias=left=2a\n");
+
+        assert_string_equal(none, "gpus =\n");
+        assert_string_equal(none, other_none);
+        assert_string_equal(one, "gpus = 10de:1188, 1a, 1b\nexcept = 0000:84:00.0\nidle = vm\nidle-host =\n"
+                                 "idle-vm =\n");
+        assert_string_equal(one, same);
+        assert_string_not_equal(one, other);
+}
+
 /* No path is followed out of the root: the promise of vfioctl_ctx_new(). */
 static void test_stays_inside(void **state)
 {
@@ -277,6 +538,12 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_nonsense, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_unknown, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_drop_ins, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_policy, set_up_host, tear_down),
+                cmocka_unit_test_setup_teardown(test_named_only, set_up_host, tear_down),
+                cmocka_unit_test_setup_teardown(test_bad_policy, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_all_findings, set_up_host, tear_down),
+                cmocka_unit_test_setup_teardown(test_settings, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_boot_policy, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_stays_inside, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_root, set_up, tear_down),
         };
