@@ -5,8 +5,8 @@
 
 # --- results, TAP-like: at the end of the script call lab_done ---------------
 
-lab_count=0
-lab_failed=0
+lab_count=${LAB_COUNT:-0} # with those before the last reboot
+lab_failed=${LAB_FAILED:-0}
 lab_finished=
 
 # ok DESCRIPTION / fail DESCRIPTION [DETAIL]: one result; the script goes on
@@ -110,6 +110,50 @@ lab_done() {
 
 # A script that ends before lab_done has not passed, whatever its last command said.
 trap 'lab_code=$?; [ -n "$lab_finished" ] || { echo "Bail out! ended before lab_done (exit $lab_code)"; exit 1; }' EXIT
+
+# --- reboots, and what is outside --------------------------------------------
+
+# lab_reboot [--host NAME] [--hard] [--append ARGUMENT]...: ends this stage of the script; it runs again from its
+# beginning, with $LAB_STAGE one higher. --host: as another host of tests/lab/hosts. --hard: the power is cut, now.
+# --append: one more argument for that boot's kernel. Not from a subshell.
+lab_reboot() {
+	lab_next=$LAB_HOST lab_how=soft lab_append=
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--hard) lab_how=hard ;;
+		--host)
+			lab_next=$2
+			shift
+			;;
+		--append)
+			lab_append="$lab_append $2"
+			shift
+			;;
+		*) bail "lab_reboot: unknown option $1" ;;
+		esac
+		shift
+	done
+	# shellcheck disable=SC2086
+	lab_outside reboot "$lab_count" "$lab_failed" "$lab_next" $lab_how $lab_append || bail "no reboot"
+	echo "# --- reboot ($lab_how) to $lab_next$lab_append"
+	: >/run/lab/reboot
+	lab_finished=1
+	exit 0
+}
+
+# lab_is_there ADDRESS / lab_is_gone ADDRESS: after lab_outside plug or unplug
+lab_is_there() {
+	[ -e "$lab_pci/devices/$1/config" ]
+}
+
+lab_is_gone() {
+	! lab_is_there "$1"
+}
+
+# lab_initramfs_driver ADDRESS: its driver when the initramfs gave over to the root file system
+lab_initramfs_driver() {
+	sed -n "s/^$1 //p" /run/lab/initramfs-links
+}
 
 # --- waiting ----------------------------------------------------------------
 

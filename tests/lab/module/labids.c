@@ -5,9 +5,13 @@
  * and a VM that gets the function all see the same. A shown function is never
  * reset by D3hot (NoSoftRst+), as real GPUs are not. For the test lab only.
  *
- *   insmod labids.ko map=ADDRESS/vendor/device/subvendor/subdevice/class/revision,...
+ *   insmod labids.ko map=ADDRESS/vendor/device/subvendor/subdevice/class/revision/serial,...
+ *                    accept=MODULE/DRIVER/vendor/device,...
  *
- * A subsystem of 0/0 is left as it is. Loading fails if a function is absent.
+ * A subsystem of 0/0 is left as it is. A serial other than 0 shows as a device
+ * serial number capability. Loading fails if a function is absent. A function
+ * that is unplugged and plugged again shows the same. A driver in accept takes
+ * these IDs from when its module is loaded, whoever loads it.
  *
  * It can also make a bind or an unbind hang, under the device's lock, as a
  * driver does that waits for the device's users:
@@ -17,6 +21,7 @@
  */
 #include <linux/kprobes.h>
 #include <linux/module.h>
+#include <linux/notifier.h>
 #include <linux/pci.h>
 #include <linux/virtio_pci_modern.h>
 #include <linux/wait.h>
@@ -29,14 +34,29 @@ struct shown {
         int pm_ctrl; /* offset of the power management control, 0 if there is none */
         u16 true_vendor, true_device;
         u32 vendor, device, subvendor, subdevice, class, revision;
+        u64 serial;
 };
 
 static char *map[MAX_IDS];
 static unsigned int map_count;
 module_param_array(map, charp, &map_count, 0444);
 
+static char *accept[MAX_IDS];
+static unsigned int accept_count;
+module_param_array(accept, charp, &accept_count, 0444);
+
 static struct shown shown[MAX_IDS];
 static struct pci_ops *true_ops, shown_ops;
+
+/* None of the functions to show has an extended capability of its own. */
+#define SERIAL_AT PCI_CFG_SPACE_SIZE
+
+static u32 serial_dword(const struct shown *s, int where)
+{
+        if (where == SERIAL_AT)
+                return 1 << 16 | PCI_EXT_CAP_ID_DSN;
+        return where == SERIAL_AT + 4 ? lower_32_bits(s->serial) : upper_32_bits(s->serial);
+}
 
 static int shown_read(struct pci_bus *bus, unsigned int devfn, int where, int size, u32 *val)
 {
@@ -57,6 +77,8 @@ static int shown_read(struct pci_bus *bus, unsigned int devfn, int where, int si
                         dword = s->subdevice << 16 | s->subvendor;
                 else if (s->pm_ctrl && where == s->pm_ctrl && size > 1)
                         dword = *val | PCI_PM_CTRL_NO_SOFT_RESET; /* no reset by D3hot */
+                else if (s->serial && *val == 0 && where >= SERIAL_AT && where < SERIAL_AT + PCI_EXT_CAP_DSN_SIZEOF)
+                        dword = serial_dword(s, where & ~3);
                 else
                         break;
                 *val = where == s->pm_ctrl ? dword : dword >> 8 * (where & 3);
@@ -138,12 +160,34 @@ static int hang_notify(struct notifier_block *block, unsigned long action, void 
 
 static struct notifier_block hang_notifier = {.notifier_call = hang_notify};
 
+/* As if MODULE's table of IDs had these: pci_add_dynid() has its driver look for them at once. */
+static int module_loaded(struct notifier_block *block, unsigned long state, void *data)
+{
+        const struct module *module = data;
+        char name[64], driver[64];
+        unsigned int i, vendor, device;
+
+        for (i = 0; state == MODULE_STATE_LIVE && i < accept_count; i++) {
+                struct device_driver *found;
+
+                if (sscanf(accept[i], "%63[^/]/%63[^/]/%x/%x", name, driver, &vendor, &device) != 4 ||
+                    strcmp(name, module->name))
+                        continue;
+                found = driver_find(driver, &pci_bus_type);
+                if (!found || pci_add_dynid(to_pci_driver(found), vendor, device, PCI_ANY_ID, PCI_ANY_ID, 0, 0, 0))
+                        pr_err("labids: %s does not take %x:%x\n", driver, vendor, device);
+        }
+        return NOTIFY_DONE;
+}
+
+static struct notifier_block module_notifier = {.notifier_call = module_loaded};
+
 static int __init parse(const char *text, struct shown *s)
 {
         unsigned int domain, bus, slot, func;
 
-        if (sscanf(text, "%x:%x:%x.%x/%x/%x/%x/%x/%x/%x", &domain, &bus, &slot, &func, &s->vendor, &s->device,
-                   &s->subvendor, &s->subdevice, &s->class, &s->revision) != 10)
+        if (sscanf(text, "%x:%x:%x.%x/%x/%x/%x/%x/%x/%x/%llx", &domain, &bus, &slot, &func, &s->vendor, &s->device,
+                   &s->subvendor, &s->subdevice, &s->class, &s->revision, &s->serial) != 11)
                 return -EINVAL;
         s->bus = bus;
         s->devfn = PCI_DEVFN(slot, func);
@@ -167,6 +211,9 @@ static int __init labids_init(void)
         if (ret)
                 return ret;
         ret = bus_register_notifier(&pci_bus_type, &hang_notifier);
+        if (ret)
+                return ret;
+        ret = register_module_notifier(&module_notifier);
         if (ret)
                 return ret;
         for (i = 0; i < map_count; i++) {

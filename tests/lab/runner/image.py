@@ -8,7 +8,7 @@ LAB = pathlib.Path(__file__).resolve().parent.parent
 BUSYBOX = pathlib.Path("/bin/busybox")
 # In this order. The true IDs must show before virtio_pci or a host driver binds.
 EARLY = ["virtio_pci_modern_dev"]
-LATE = ["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay"]
+LATE = ["virtio_pci", "virtio_console", "virtio_blk", "9pnet_virtio", "9p", "overlay", "ext4", "crc32c_generic"]
 
 
 class ImageError(Exception):
@@ -75,21 +75,38 @@ class Cpio:
 
     def bytes(self):
         self.add("TRAILER!!!", 0)
-        return b"".join(self.parts)
+        whole = b"".join(self.parts)
+        return whole + b"\0" * (-len(whole) % 512)
 
 
-def initramfs(kernel, host, topology, built, files):
-    """built: folder with labids.ko and labinit; files: further ones for /lab."""
+def lab_files(host, topology, built):
+    """What is in /lab of any initramfs, besides its modules."""
+    where = topology.addresses(host)
+    texts = {
+        "anew": "".join(a + "\n" for a in topology.shown_endpoints(host)),
+        "bound": "".join(f"{where[d['id']]} {d['host_driver']}\n" for d in host["devices"] if "host_driver" in d),
+        "addresses": "".join(f"{ident} {address}\n" for ident, address in where.items()),
+        "modprobe.conf": topology.module_conf(host),
+        "init-path": ("/sbin/init" if host.get("init") == "systemd" else "/run/lab/labinit") + "\n",
+        "functions": (LAB / "guest/functions").read_bytes(),
+    }
+    programs = {name: (LAB / "guest" / name).read_bytes() for name in ("init", "boot", "lab_outside")}
+    programs.update({name: (built / name).read_bytes() for name in ("labinit", "hold")})
+    programs["busybox"] = BUSYBOX.read_bytes()
+    return {**{n: (d, 0o644) for n, d in texts.items()}, **{n: (d, 0o755) for n, d in programs.items()}}
+
+
+def initramfs(kernel, host, topology, built, files, made=None):
+    """built: folder with labids.ko and the tools; files: further ones for /lab; made: an initramfs that goes on after
+    the lab's first step, which then loads no more than it needs itself."""
     if not BUSYBOX.is_file():
         raise ImageError(f"no {BUSYBOX}: run tests/setup")
     if b"/lib64/ld-linux" in BUSYBOX.read_bytes():
         raise ImageError(f"{BUSYBOX} is not static (package busybox-static): run tests/setup")
     cpio = Cpio()
-    for folder in ("bin", "dev", "lab", "lab/modules"):
+    for folder in ("dev", "lab", "lab/modules"):
         cpio.folder(folder)
     cpio.add("dev/console", 0o020600, rdev=(5, 1))
-    cpio.file("bin/busybox", BUSYBOX.read_bytes(), 0o755)
-    cpio.file("init", (LAB / "guest/init").read_bytes(), 0o755)
 
     early, late, done = [], [], set()
 
@@ -105,23 +122,13 @@ def initramfs(kernel, host, topology, built, files):
         module(name, early)
     if topology.id_map(host):
         cpio.file("lab/modules/labids.ko", (built / "labids.ko").read_bytes())
-        cpio.file("lab/ids", "map=" + topology.id_map(host) + "\n")
+        accept = ",".join("/".join(entry) for entry in topology.accepted(host))
+        cpio.file("lab/ids", f"map={topology.id_map(host)}" + (f" accept={accept}" if accept else "") + "\n")
         early.append("labids.ko @/lab/ids")
-    for name in LATE:
+    for name in [] if made else LATE + [m for entry in host.get("host_drivers", []) for m in entry["modules"]]:
         module(name, late)
-    for entry in host.get("host_drivers", []):
-        for name in entry["modules"]:
-            module(name, late)
     cpio.file("lab/early", "".join(line + "\n" for line in early))
     cpio.file("lab/late", "".join(line + "\n" for line in late))
-    cpio.file("lab/anew", "".join(a + "\n" for a in topology.shown_endpoints(host)))
-    cpio.file("lab/new_ids", "".join(f"{e['driver']} {i}\n" for e in host.get("host_drivers", []) for i in e.get("ids", [])))
-    where = topology.addresses(host)
-    cpio.file("lab/bound", "".join(f"{where[d['id']]} {d['host_driver']}\n" for d in host["devices"] if "host_driver" in d))
-    cpio.file("lab/addresses", "".join(f"{ident} {address}\n" for ident, address in where.items()))
-    cpio.file("lab/labinit", (built / "labinit").read_bytes(), 0o755)
-    cpio.file("lab/hold", (built / "hold").read_bytes(), 0o755)
-    cpio.file("lab/boot", (LAB / "guest/boot").read_bytes(), 0o755)
-    for name, (data, mode) in files.items():
+    for name, (data, mode) in {**lab_files(host, topology, built), **files}.items():
         cpio.file("lab/" + name, data, mode)
-    return cpio.bytes()
+    return cpio.bytes() + (made or b"")

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from . import build, image, topology, vm
+from . import build, debian, image, outside, topology, vm
 
 LAB, REPO = build.LAB, build.REPO
 TIMED_OUT, NO_LAB = 124, 125
@@ -38,11 +38,13 @@ def arguments(tty):
     return p.parse_args()
 
 
-def job(opts, tty):
+def job(opts, tty, boot):
     """The shell script that labinit runs once everything is up."""
     env = {"HOME": "/root", "USER": "root", "LOGNAME": "root", "LC_ALL": "C.UTF-8",
            "PATH": "/run/lab:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-           "LAB": str(LAB), "LAB_HOST": opts.host, "LAB_REPO": str(REPO)}
+           "LAB": str(LAB), "LAB_HOST": boot.host, "LAB_REPO": str(REPO), "LAB_STATE": "/run/lab/state",
+           "LAB_STAGE": str(boot.stage), "LAB_COUNT": str(boot.count), "LAB_FAILED": str(boot.failed),
+           "LAB_LONG": os.environ.get("LAB_LONG", "")}
     env.update({k: v for k, v in os.environ.items() if k.startswith(("VFIOCTL_", "LABVAR_"))})
     lines = ["#!/bin/sh"] + [f"export {k}={shlex.quote(v)}" for k, v in env.items()]
     if tty:
@@ -55,8 +57,14 @@ def job(opts, tty):
     return "\n".join(lines) + "\n"
 
 
-def prepare(opts, folder, tty):
-    host = topology.load(LAB / "hosts", opts.host)
+class Boot:
+    """One boot of a run: the first, or one that the script asked for."""
+
+    def __init__(self, host, stage=1, count=0, failed=0, append=()):
+        self.host, self.stage, self.count, self.failed, self.append = host, stage, count, failed, list(append)
+
+
+def check_paths(opts, tty):
     if not tty and ("/" in opts.script or os.path.exists(opts.script)):
         script = pathlib.Path(opts.script)
         if not script.is_file() or not os.access(script, os.X_OK):
@@ -64,22 +72,64 @@ def prepare(opts, folder, tty):
     for path in [REPO] + ([] if tty else [pathlib.Path.cwd(), pathlib.Path(opts.script).resolve()]):
         if path.parts[1:2] and path.parts[1] in OWN:
             raise vm.VmError(f"{path}: the lab has a /{path.parts[1]} of its own, and does not see this one")
-    kernel = image.Kernel()
-    folders = REPO / "build-lab"
-    stage = folder / "stage"
-    stage.mkdir()
-    with build.locked(folders / "lab"):
-        built = build.helpers(kernel, folders / "lab")
-        if not opts.no_build:
-            build.project(folders, stage)
-    files = {"job": (job(opts, tty), 0o755)}
-    if tty:
-        files["tty"] = ("", 0o644)
-    (folder / "initrd").write_bytes(image.initramfs(kernel, host, topology, built, files))
-    slots = topology.smbios_slots(host)
-    if slots:
-        (folder / "smbios").write_bytes(slots)
-    return vm.base_args(kernel, host, topology.qemu_args(host), folder, stage)
+
+
+class Run:
+    """What all boots of a run have in common: what was built, the disk, what the script notes."""
+
+    def __init__(self, opts, folder, tty):
+        self.opts, self.folder, self.tty = opts, folder, tty
+        topology.load(opts.host)
+        check_paths(opts, tty)
+        self.kernel = image.Kernel()
+        self.stage = folder / "stage"
+        self.stage.mkdir()
+        (folder / "state").mkdir()
+        folders = REPO / "build-lab"
+        with build.locked(folders / "lab"):
+            self.built = build.helpers(self.kernel, folders / "lab")
+            if not opts.no_build:
+                build.project(folders, self.stage)
+        shutil.copytree(LAB / "guest/stage", self.stage, dirs_exist_ok=True, symlinks=True)
+        vm.new_disk(folder / "disk")
+        self.made = {}  # by tool: the initramfs that the lab host has in its /boot, so to speak
+
+    def make_initramfs(self, host, copy):
+        tool = host.get("initramfs")
+        if not tool:
+            return  # this host boots without
+        drivers = self.stage / "usr/share/lab/drivers"
+        drivers.parent.mkdir(exist_ok=True)
+        drivers.write_text("".join(f"{m}\n" for e in host.get("host_drivers", []) for m in e["modules"]))
+        conf = self.stage / "usr/lib/modprobe.d/lab.conf"
+        conf.parent.mkdir(exist_ok=True)
+        conf.write_text(topology.module_conf(host))
+        self.made[tool] = debian.make(tool, self.kernel.release, self.stage, copy, self.folder)
+
+    def start(self, boot):
+        """A running lab host."""
+        host = topology.load(boot.host)
+        tool = host.get("initramfs")
+        if tool and tool not in self.made:
+            self.make_initramfs(host, None)
+        files = {"job": (job(self.opts, self.tty, boot), 0o755)}
+        if self.tty:
+            files["tty"] = ("", 0o644)
+        made = self.made[tool] if tool else None
+        (self.folder / "initrd").write_bytes(image.initramfs(self.kernel, host, topology, self.built, files, made))
+        (self.folder / "smbios").unlink(missing_ok=True)
+        slots = topology.smbios_slots(host)
+        if slots:
+            (self.folder / "smbios").write_bytes(slots)
+        args = vm.base_args(self.kernel, host, topology.qemu_args(host), self.folder, boot.append)
+
+        def again():
+            try:
+                self.make_initramfs(host, self.folder / "state/.initramfs")
+            except debian.MakeError as e:
+                raise outside.RequestError(e)
+
+        return vm.Vm(args, self.folder, self.tty, outside.Outside(host, again, not self.tty)), vm.BOOT_LIMIT[host.get("init")]
 
 
 def writer(stream):
@@ -101,23 +151,31 @@ def main(tty=False):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="vfioctl-lab."))
     machine, terminal = None, None
     try:
-        args = prepare(opts, folder, tty)
-        built = time.monotonic()
+        run = Run(opts, folder, tty)
         if tty and sys.stdin.isatty():
             import termios
             terminal = termios.tcgetattr(sys.stdin)
-
-        def on_boot():
-            if opts.verbose:
-                say(f"built in {built - started:.1f} s, booted in {time.monotonic() - built:.1f} s")
-
-        machine = vm.Vm(args, folder, tty)
         sinks = {"stdout": writer(sys.stdout.buffer), "stderr": writer(sys.stderr.buffer)}
-        return machine.follow(sinks, None if tty else opts.timeout, on_boot)
+        boot, left = Boot(opts.host), None if tty else opts.timeout
+        while True:
+            machine, boot_limit = run.start(boot)
+            built = time.monotonic()
+
+            def on_boot():
+                if opts.verbose:
+                    say(f"built in {built - started:.1f} s, booted in {time.monotonic() - built:.1f} s")
+
+            code, left = machine.follow(sinks, left, boot_limit, on_boot)
+            if code is not None:
+                return code
+            asked = machine.outside.reboot
+            boot = Boot(asked.host, boot.stage + 1, asked.count, asked.failed, asked.append)
+            machine.end()
+            started = time.monotonic()
     except vm.TimedOut:
         say(f"{opts.script}: not done after {opts.timeout:g} s, ended; last of the console log:\n{machine.console_tail()}")
         return TIMED_OUT
-    except (vm.VmError, image.ImageError, build.BuildError, topology.HostError) as e:
+    except (vm.VmError, image.ImageError, build.BuildError, topology.HostError, debian.MakeError) as e:
         tail = machine.console_tail() if machine else ""
         say(f"{e}" + (f"; last of the console log:\n{tail}" if tail else ""))
         return NO_LAB

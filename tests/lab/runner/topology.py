@@ -7,13 +7,18 @@ guest refuses to boot on if a function is not where it was expected.
 """
 
 import json
+import pathlib
 import re
 import struct
+
+HOSTS = pathlib.Path(__file__).resolve().parent.parent / "hosts"
 
 BRIDGES = {"pcie-root-port", "x3130-upstream", "xio3130-downstream", "pcie-pci-bridge", "pci-bridge"}
 ROOTS = {"pxb-pcie"}
 TOP_KEYS = {"spdx", "description", "like", "memory", "cpus", "sockets", "numa", "ids", "host_drivers", "devices", "slots",
-            "kernel_args", "qemu_args", "change"}
+            "kernel_args", "qemu_args", "change", "add", "remove", "init", "initramfs"}
+# What can be said behind a host's name: v340+systemd
+VARIANTS = {"systemd": ("init", "systemd"), "initramfs": ("initramfs", "debian")}
 DEVICE_KEYS = {"id", "driver", "bus", "addr", "bus_nr", "props", "show", "host_driver"}
 
 
@@ -21,7 +26,20 @@ class HostError(Exception):
     pass
 
 
-def load(folder, name):
+def load(name):
+    """A host by its name, with its variants behind it: v340, v340+systemd, twins+initramfs+systemd."""
+    plain, *variants = name.split("+")
+    host = read(HOSTS, plain)
+    for variant in variants:
+        if variant not in VARIANTS:
+            raise HostError(f"no variant '{variant}' of a lab host (there are: {', '.join(sorted(VARIANTS))})")
+        key, value = VARIANTS[variant]
+        host[key] = value
+    host["name"] = name
+    return host
+
+
+def read(folder, name):
     path = folder / (name + ".json")
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.json")))
@@ -30,21 +48,27 @@ def load(folder, name):
         host = json.loads(path.read_text())
     except ValueError as e:
         raise HostError(f"{path}: {e}")
-    if "like" in host:
-        base = load(folder, host["like"])
-        changes = host.pop("change", {})
-        del base["name"]
-        host = {**base, **host}
-        known = {d["id"]: d for d in host["devices"]}
-        for ident, props in changes.items():
-            if ident not in known:
-                raise HostError(f"{path}: change of '{ident}', which is no device")
-            known[ident].setdefault("props", {}).update(props)
     unknown = set(host) - TOP_KEYS
     if unknown:
         raise HostError(f"{path}: unknown key {', '.join(sorted(unknown))}")
-    host["name"] = name
+    if "like" in host:
+        host = derive(read(folder, host["like"]), host, path)
     check(host, path)
+    return host
+
+
+def derive(base, host, path):
+    """A host that is like another one, but for what it says."""
+    removed, added, changes = host.pop("remove", []), host.pop("add", []), host.pop("change", {})
+    ids = {**base.get("ids", {}), **host.get("ids", {})}
+    host = {**base, **host, "ids": ids}
+    known = {d["id"]: d for d in host["devices"]}
+    for ident in [*removed, *changes]:
+        if ident not in known:
+            raise HostError(f"{path}: change of '{ident}', which is no device")
+    for ident, props in changes.items():
+        known[ident].setdefault("props", {}).update(props)
+    host["devices"] = [d for d in host["devices"] if d["id"] not in removed] + added
     return host
 
 
@@ -102,8 +126,21 @@ def id_map(host):
             continue
         i = host["ids"][dev["show"]]
         sub = i.get("subsystem", "0:0").replace(":", "/")
-        entries.append(f"{where[dev['id']]}/{i['vendor']}/{i['device']}/{sub}/{i['class']}/{i['revision']}")
+        entries.append(f"{where[dev['id']]}/{i['vendor']}/{i['device']}/{sub}/{i['class']}/{i['revision']}/{i.get('serial', 0)}")
     return ",".join(entries)
+
+
+def accepted(host):
+    """(module, driver, vendor, device): what the host drivers take besides what they know."""
+    return [(e["modules"][0], e["driver"], *ids.split()) for e in host.get("host_drivers", []) for ids in e.get("ids", [])]
+
+
+def module_conf(host):
+    """What modprobe is to load for the IDs that are shown, and what it is not: that would not drive these devices."""
+    lines = [f"blacklist {m}" for m in ("amdgpu", "radeon", "nouveau", "nvidiafb", "kvm", "kvm_amd", "kvm_intel",
+                                        "iTCO_wdt", "lpc_ich")]
+    lines += [f"alias pci:v{int(v, 16):08X}d{int(d, 16):08X}sv*sd*bc*sc*i* {module}" for module, _, v, d in accepted(host)]
+    return "".join(line + "\n" for line in lines)
 
 
 def shown_endpoints(host):
@@ -120,14 +157,17 @@ def qemu_args(host):
                  "-numa", f"node,nodeid={n},memdev=node{n}"]
         args += [a for c in node["cpus"] for a in ("-numa", f"cpu,node-id={n},socket-id={c}")]
     for dev in host["devices"]:
-        words = [dev["driver"], f"id={dev['id']}", f"bus={dev.get('bus', 'pcie.0')}"]
-        if "addr" in dev:
-            words.append(f"addr={dev['addr']}")
-        if "bus_nr" in dev:
-            words.append(f"bus_nr={dev['bus_nr']}")
-        words += [f"{k}={v}" for k, v in dev.get("props", {}).items()]
-        args += ["-device", ",".join(words)]
+        words = [f"{k}={v}" for k, v in properties(dev).items()]
+        args += ["-device", ",".join([dev["driver"], *words])]
     return args
+
+
+def properties(dev):
+    """What QEMU is told of a device, besides its driver."""
+    found = {"id": dev["id"], "bus": dev.get("bus", "pcie.0")}
+    found.update({k: dev[k] for k in ("addr", "bus_nr") if k in dev})
+    found.update(dev.get("props", {}))
+    return found
 
 
 def smbios_slots(host):

@@ -13,7 +13,18 @@ import time
 QEMU = "qemu-system-x86_64"
 KERNEL_ARGS = ("intel_iommu=on iommu=pt console=ttyS0 loglevel=5 panic=-1 norandmaps "
                "module_blacklist=amdgpu,radeon,nouveau,nvidiafb")
-BOOT_LIMIT = 180
+# By the keys init and initramfs of a host's description
+VARIANT_ARGS = {
+    None: ["rdinit=/lab/init"],
+    # udev loads drivers in any order, and the console must not come to be on the first one's GPU.
+    "debian": ["rdinit=/lab/init", "boot=lab", "drm_kms_helper.fbdev_emulation=0"],
+    "dracut": ["rdinit=/lab/init", "root=lab", "drm_kms_helper.fbdev_emulation=0"],
+    "labinit": [],
+    "systemd": ["systemd.unit=multi-user.target"],
+}
+BOOT_LIMIT = {None: 180, "systemd": 900}
+SHUTDOWN_LIMIT = 180
+DISK_SIZE = 4 << 30
 PR_SET_PDEATHSIG = 1
 
 
@@ -29,37 +40,57 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def base_args(kernel, host, topology_args, folder, stage):
+def base_args(kernel, host, topology_args, folder, append):
     args = [QEMU, "-name", f"lab-{host['name']}", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
             "-monitor", "none", "-M", "q35,kernel-irqchip=split,sata=off,smbus=off", "-accel", "tcg,thread=multi", "-cpu", "max",
             "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
             "-device", "intel-iommu,intremap=on,caching-mode=on",
             "-kernel", str(kernel.image), "-initrd", str(folder / "initrd"),
-            "-append", " ".join([KERNEL_ARGS] + host.get("kernel_args", [])),
-            "-chardev", f"file,id=console,path={folder}/console", "-serial", "chardev:console"]
-    for tag, path, addr in (("rootfs", "/", "1c"), ("stage", stage, "1d")):
-        path = str(path).replace(",", ",,")
-        args += ["-fsdev", f"local,id={tag},path={path},security_model=none,readonly=on,multidevs=remap",
+            "-append", " ".join([KERNEL_ARGS, *VARIANT_ARGS[host.get("initramfs")], *VARIANT_ARGS[host.get("init", "labinit")],
+                                 *host.get("kernel_args", []), *append]),
+            "-chardev", f"file,id=console,path={folder}/console,append=on", "-serial", "chardev:console"]
+    for tag, addr in (("rootfs", "1c"), ("stage", "1d"), ("state", "1a")):
+        path = "/" if tag == "rootfs" else str(folder / tag).replace(",", ",,")
+        args += ["-fsdev", f"local,id={tag},path={path},security_model=none,multidevs=remap" + ("" if tag == "state" else ",readonly=on"),
                  "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag},bus=pcie.0,addr={addr}"]
+    # What the lab host has flushed, and more, outlives QEMU: only the build host's power matters, and that is not cut.
+    args += ["-drive", f"if=none,id=disk,format=raw,cache=unsafe,file={str(folder / 'disk').replace(',', ',,')}",
+             "-device", "virtio-blk-pci,drive=disk,bus=pcie.0,addr=1b"]
     args += ["-device", "virtio-serial-pci,id=ports,bus=pcie.0,addr=1e"]
     if (folder / "smbios").exists():
         args += ["-smbios", f"file={folder}/smbios"]
     return args + topology_args
 
 
+def new_disk(path):
+    """The file system that keeps what a lab host writes, over its reboots."""
+    with open(path, "wb") as disk:
+        disk.truncate(DISK_SIZE)
+    try:
+        done = subprocess.run(["mke2fs", "-q", "-t", "ext4", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-I", "256", str(path)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              env={**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    except FileNotFoundError:
+        raise VmError("mke2fs is not installed: run tests/setup")
+    if done.returncode:
+        raise VmError(f"cannot make the lab host's disk: {done.stdout.strip()}")
+
+
 class Vm:
     """A running lab host. Its channels are socket pairs: nothing is left on disk."""
 
-    def __init__(self, args, folder, tty):
+    def __init__(self, args, folder, tty, outside):
         self.console = folder / "console"
-        names = ["status"] if tty else ["status", "stdout", "stderr"]
+        self.outside = outside
+        names = ["status", "request"] if tty else ["status", "request", "stdout", "stderr"]
         self.channels, theirs = {}, []
-        for n, name in enumerate(names):
+        for n, name in enumerate(names + ["qmp"]):
             ours, its = socket.socketpair()
             self.channels[name] = ours
             theirs.append(its)
-            args += ["-chardev", f"socket,id={name},fd={its.fileno()}",
-                     "-device", f"virtserialport,bus=ports.0,nr={n + 1},chardev={name},name=lab.{name}"]
+            args += ["-chardev", f"socket,id={name},fd={its.fileno()}"]
+            args += (["-mon", "chardev=qmp,mode=control"] if name == "qmp" else
+                     ["-device", f"virtserialport,bus=ports.0,nr={n + 1},chardev={name},name=lab.{name}"])
         if tty:
             args += ["-chardev", "stdio,id=tty,signal=off", "-device", "virtconsole,bus=ports.0,nr=8,chardev=tty"]
         try:
@@ -70,23 +101,23 @@ class Vm:
             raise VmError(f"{QEMU} is not installed: run tests/setup")
         for its in theirs:
             its.close()
+        outside.connect(self.channels["qmp"], self.channels["request"])
+        # What follow() has learned
+        self.booted, self.code, self.rebooting = False, None, False
+        self.status = self.complaint = b""
+        self.deadline = None
 
-    def follow(self, sinks, limit, on_boot):
-        """Passes output on until the job ends; its exit code."""
+    def follow(self, sinks, limit, boot_limit, on_boot):
+        """Passes output on until the job ends: its exit code and what is left of the limit; the code is None if it
+        had the host rebooted."""
         selector = selectors.DefaultSelector()
         for name, sock in self.channels.items():
             selector.register(sock, selectors.EVENT_READ, name)
         selector.register(self.process.stderr, selectors.EVENT_READ, "qemu")
-        booted, code, status, complaint = False, None, b"", b""
-        deadline = time.monotonic() + BOOT_LIMIT
+        self.deadline = time.monotonic() + boot_limit
+        left = limit
         while selector.get_map():
-            left = deadline - time.monotonic() if deadline else None
-            events = selector.select(left)
-            if not events:
-                if booted:
-                    raise TimedOut
-                raise VmError(f"the lab host did not boot within {BOOT_LIMIT} s")
-            for key, _ in events:
+            for key, _ in self.wait(selector, boot_limit):
                 try:
                     data = os.read(key.fd, 65536)
                 except ConnectionResetError:
@@ -94,25 +125,54 @@ class Vm:
                 if not data:
                     selector.unregister(key.fileobj)
                 elif key.data == "qemu":
-                    complaint += data
+                    self.complaint += data
                 elif key.data == "status":
-                    status += data
+                    self.status += data
+                elif key.data in ("qmp", "request"):
+                    self.outside.received(key.data, data)
                 else:
                     sinks[key.data](data)
-            if not booted and b"booted\n" in status:
-                booted = True
-                deadline = time.monotonic() + limit if limit else None
+            if not self.booted and b"booted\n" in self.status:
+                self.booted = True
+                self.deadline = time.monotonic() + limit if limit else None
                 on_boot()
-            if code is None and status.endswith(b"\n") and b"exit " in status:
-                code = int(status.split(b"exit ")[1])
-                deadline = None
-                self.process.kill()  # it keeps nothing, and all it had to say is in the sockets
+            if self.code is None and not self.rebooting and self.status.endswith(b"\n"):
+                left = self.deadline and max(1, self.deadline - time.monotonic())
+                self.over(self.status)
         self.process.wait()
-        if code is None:
-            said = complaint.decode(errors="replace").strip()
+        if self.code is None and not self.rebooting:
+            said = self.complaint.decode(errors="replace").strip()
             raise VmError(f"the lab host ended before the script did{': ' + said if said else ''}"
-                          if booted else f"the lab host did not boot{': ' + said if said else ''}")
-        return code
+                          if self.booted else f"the lab host did not boot{': ' + said if said else ''}")
+        return self.code, left
+
+    def wait(self, selector, boot_limit):
+        """What can be read; in time for the request's deadline and for our own."""
+        while True:
+            ends = [d for d in (self.deadline, self.outside.deadline) if d]
+            events = selector.select(max(0, min(ends) - time.monotonic()) if ends else None)
+            if events:
+                return events
+            if self.outside.deadline and time.monotonic() >= self.outside.deadline:
+                self.outside.late()
+            elif self.rebooting:
+                raise VmError(f"the lab host did not shut down within {SHUTDOWN_LIMIT} s")
+            elif self.booted:
+                raise TimedOut
+            else:
+                raise VmError(f"the lab host did not boot within {boot_limit} s")
+
+    def over(self, status):
+        """The job has ended, if it has: with its exit code, or for a reboot."""
+        if b"exit " in status:
+            self.code = int(status.split(b"exit ")[1])
+            self.deadline = None
+            self.process.kill()  # it keeps nothing, and all it had to say is in the sockets
+        elif b"reboot\n" in status:
+            self.rebooting = True
+            self.deadline = time.monotonic() + SHUTDOWN_LIMIT
+            if self.outside.reboot.hard:
+                self.process.kill()
 
     def end(self):
         with contextlib.suppress(ProcessLookupError):

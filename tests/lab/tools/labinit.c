@@ -4,6 +4,10 @@
  * the job's output and exit status to the runner over virtio ports. The job
  * writes into pipes (a port can be opened only once), and what a child of it
  * that stays behind may still hold open is not waited for.
+ *
+ * Where systemd is process 1, this is a service (lab.service) that does no more
+ * than the second part. With /run/lab/reboot the job's end is not the script's:
+ * the host is shut down, or the runner cuts its power.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -17,6 +21,7 @@
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static sigset_t old_mask;
@@ -31,6 +36,53 @@ static _Noreturn void power_off(void)
 static _Noreturn void fail(const char *what)
 {
         dprintf(2, "lab: %s: %s\n", what, strerror(errno));
+        power_off();
+}
+
+/* Waits until no child is left, those inherited from others included, or only ones that do not end. */
+static void wait_for_all(int seconds)
+{
+        struct timespec second = {.tv_sec = 1};
+        sigset_t mask;
+        pid_t pid;
+
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGCHLD);
+        while (seconds > 0) {
+                while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+                        ;
+                if (pid < 0)
+                        return;
+                if (sigtimedwait(&mask, NULL, &second) < 0)
+                        seconds--;
+        }
+}
+
+/* libvirtd first, as everywhere: then the VMs do not end under its eyes. */
+static void end_libvirtd(void)
+{
+        FILE *f = fopen("/run/libvirtd.pid", "re");
+        int pid = 0, tries;
+
+        if (f && fscanf(f, "%d", &pid) == 1 && pid > 1 && kill(pid, SIGTERM) == 0)
+                for (tries = 0; tries < 1000 && waitpid(pid, NULL, WNOHANG) == 0; tries++)
+                        usleep(10000);
+        if (f)
+                fclose(f);
+}
+
+static _Noreturn void shut_down(void)
+{
+        if (getpid() != 1) {
+                execlp("systemctl", "systemctl", "reboot", (char *)NULL);
+                fail("systemctl");
+        }
+        end_libvirtd();
+        kill(-1, SIGTERM);
+        wait_for_all(20);
+        kill(-1, SIGKILL);
+        wait_for_all(5);
+        sync();
         power_off();
 }
 
@@ -151,13 +203,15 @@ int main(void)
                 fail("signalfd");
         status_port = open_port("lab.status");
 
-        job = spawn("/run/lab/boot", 1, 2, NULL);
-        while ((pid = wait(&wstatus)) != job)
-                if (pid < 0 && errno != EINTR)
-                        fail("wait");
-        if (status_of(wstatus) != 0) {
-                dprintf(2, "lab: /run/lab/boot failed (%d)\n", status_of(wstatus));
-                power_off();
+        if (getpid() == 1) {
+                job = spawn("/run/lab/boot", 1, 2, NULL);
+                while ((pid = wait(&wstatus)) != job)
+                        if (pid < 0 && errno != EINTR)
+                                fail("wait");
+                if (status_of(wstatus) != 0) {
+                        dprintf(2, "lab: /run/lab/boot failed (%d)\n", status_of(wstatus));
+                        power_off();
+                }
         }
         write_all(status_port, "booted\n", 7);
 
@@ -198,6 +252,10 @@ int main(void)
                 ; /* more than a full pipe is not the job's */
         for (n = 0; n < 16 && pass(err[0], err_port); n++)
                 ;
+        if (access("/run/lab/reboot", F_OK) == 0) {
+                write_all(status_port, "reboot\n", 7);
+                shut_down();
+        }
         write_all(status_port, line, snprintf(line, sizeof(line), "exit %d\n", code));
         power_off();
 }
