@@ -142,3 +142,11 @@ VFIOCTL_EXPORT int vfioctl_claim_drop(const struct vfioctl_ctx *ctx, const struc
                 return -EAGAIN;
         return now ? claim_write_text(ctx, gpu->functions[0]->text, NULL) : 0;
 }
+
+VFIOCTL_EXPORT int vfioctl_half_done_forget(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu)
+{
+        _cleanup_lock_ struct vfioctl_lock *lock = NULL;
+
+        int r = lock_one(ctx, gpu, &lock);
+        return r < 0 ? r : work_end(ctx, gpu->functions[0]->text);
+}

@@ -279,3 +279,11 @@ int host_unlink(const struct vfioctl_ctx *ctx, const char *path)
                 return parent;
         return unlinkat(parent, path_last(path), 0) < 0 ? -errno : 0;
 }
+
+int host_touch(const struct vfioctl_ctx *ctx, const char *path)
+{
+        _cleanup_fd_ int parent = open_parent(ctx, path, false);
+        if (parent < 0)
+                return parent;
+        return utimensat(parent, path_last(path), NULL, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}

@@ -70,6 +70,8 @@ int host_mkdir(const struct vfioctl_ctx *ctx, const char *path);
 int host_create(const struct vfioctl_ctx *ctx, const char *path);
 /* Writes a whole file by rename, 0644. */
 int host_write_file(const struct vfioctl_ctx *ctx, const char *path, const char *text);
+/* Sets its times to now. */
+int host_touch(const struct vfioctl_ctx *ctx, const char *path);
 int host_unlink(const struct vfioctl_ctx *ctx, const char *path);
 
 /* A path of at most PATH_MAX bytes on the stack; false when it would be longer. */

@@ -44,6 +44,8 @@ int vfioctl_claim_record(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu
                          const struct vfioctl_claim *claim);
 /** Drops the claim that the snapshot has seen; -EAGAIN when there is another one by now. Since 0.1. */
 int vfioctl_claim_drop(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu);
+/** Forgets that note, when no change of this GPU is under way. Since 0.1. */
+int vfioctl_half_done_forget(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu);
 /** The mode that a change was begun to and not ended (its process was killed), or VFIOCTL_MODE_NONE. Since
  * 0.1. */
 enum vfioctl_mode vfioctl_gpu_half_done(const struct vfioctl_gpu *gpu);
@@ -109,6 +111,30 @@ int vfioctl_refusal_forget(const struct vfioctl_ctx *ctx, const char *uuid);
 typedef int (*vfioctl_refusal_fn)(void *userdata, const char *uuid, const char *vm, const char *reason,
                                   int64_t when);
 int vfioctl_refusals_each(const struct vfioctl_ctx *ctx, vfioctl_refusal_fn fn, void *userdata);
+
+/** What a host looked like, as one number. Since 0.1. */
+struct vfioctl_stamp {
+        uint64_t value;
+};
+/**
+ * A number that is another one when drivers, configuration, VMs or our own records have changed; it costs a
+ * few calls of stat(). False when the last change is so fresh that the next one might not show. Since 0.1.
+ */
+bool vfioctl_stamp_take(const struct vfioctl_ctx *ctx, struct vfioctl_stamp *ret);
+/**
+ * Notes how a reconcile ended: its exit status, its problems (lines), and the stamp taken before it (NULL:
+ * the next one is to look at everything). Since 0.1.
+ */
+int vfioctl_stamp_save(const struct vfioctl_ctx *ctx, const struct vfioctl_stamp *stamp, int code,
+                       const char *problems);
+/**
+ * Reads that again. `ret_known`: there is a stamp; `ret_when`: seconds since 1970; `ret_problems` (may be
+ * NULL) is the caller's to free. -ENOENT when there was no reconcile since the host booted. Since 0.1.
+ */
+int vfioctl_stamp_read(const struct vfioctl_ctx *ctx, struct vfioctl_stamp *ret_stamp, bool *ret_known,
+                       int *ret_code, int64_t *ret_when, char **ret_problems);
+/** Notes that there was a reconcile just now, which found all as it was. Since 0.1. */
+int vfioctl_stamp_touch(const struct vfioctl_ctx *ctx);
 
 /** The boot step runs twice: in the initramfs, and in the real root. Since 0.1. */
 enum vfioctl_boot_stage { VFIOCTL_BOOT_EARLY, VFIOCTL_BOOT_LATE };

@@ -20,6 +20,7 @@
 #define PATH_CLASS_VFIO      "/sys/class/vfio"
 #define PATH_IOMMU_GROUPS    "/sys/kernel/iommu_groups"
 #define PATH_DMI_TABLE       "/sys/firmware/dmi/tables/DMI"
+#define PATH_UEVENT_SEQNUM   "/sys/kernel/uevent_seqnum"
 #define PATH_MODULE          "/sys/module"
 
 #define PATH_PROC        "/proc"
@@ -49,11 +50,15 @@
 #define PATH_RUN_REFUSED    PATH_RUN "/refused"
 #define PATH_RUN_BOOT_EARLY PATH_RUN "/boot-early"
 #define PATH_RUN_BOOT_LATE  PATH_RUN "/boot-late"
+#define PATH_RUN_RECONCILED PATH_RUN "/reconciled"
 #define PATH_RUN_WORK       PATH_RUN "/work"
 
-#define PATH_HOOKS       "/etc/libvirt/hooks"
-#define PATH_HOOK_QEMU   PATH_HOOKS "/qemu.d/50-vfioctl"
-#define PATH_HOOK_DAEMON PATH_HOOKS "/daemon.d/50-vfioctl"
+#define PATH_LIBVIRT_DEFINITIONS "/etc/libvirt/qemu"
+#define PATH_LIBVIRT_RUN         "/run/libvirt/qemu"
+#define PATH_LIBVIRT_SAVES       "/var/lib/libvirt/qemu/save"
+#define PATH_HOOKS               "/etc/libvirt/hooks"
+#define PATH_HOOK_QEMU           PATH_HOOKS "/qemu.d/50-vfioctl"
+#define PATH_HOOK_DAEMON         PATH_HOOKS "/daemon.d/50-vfioctl"
 
 #define PATH_ETC_DIR  "/etc"
 #define PATH_LIB_DIR  "/usr/lib"

@@ -66,6 +66,8 @@ struct verb {
         unsigned int options; /* enum verb_option */
         size_t min_arguments, max_arguments;
         int (*run)(struct cli *cli); /* returns an exit code; NULL: vfioctl-report.so has it */
+        /* Before the configuration is read: true, with an exit code, when that was all. May be NULL. */
+        bool (*quick)(struct cli *cli, int *ret_code);
 };
 
 DEFINE_CLEANUP(struct vfioctl_findings, vfioctl_findings_free)
@@ -85,7 +87,8 @@ DEFINE_CLEANUP(struct vfioctl_lock, vfioctl_lock_free)
 
 int verb_to_vm(struct cli *cli);
 int verb_to_host(struct cli *cli);
-int verb_hook(struct cli *cli);
+bool quick_hook(struct cli *cli, int *ret_code);
+bool quick_reconcile(struct cli *cli, int *ret_code);
 int verb_boot(struct cli *cli);
 
 /* ---- options.c ---- */

@@ -170,8 +170,9 @@ int hook_greet(struct cli *cli)
         return CODE_DONE;
 }
 
-int verb_hook(struct cli *cli)
+bool quick_hook(struct cli *cli, int *ret_code)
 {
-        return hook_run(cli, cli->arguments[0], cli->arguments[1],
-                        cli->n_arguments > 2 ? cli->arguments[2] : "");
+        *ret_code = hook_run(cli, cli->arguments[0], cli->arguments[1],
+                             cli->n_arguments > 2 ? cli->arguments[2] : "");
+        return true;
 }

@@ -34,7 +34,7 @@ static int look(struct hook *hook, unsigned int flags, struct vfioctl_snapshot *
         for (size_t i = 0; i < n_hostdevs; i++, count++)
                 names[count] = vfioctl_address_format(hook->calls.hostdev(hook->domain, i), texts[count]);
         for (size_t i = 0; i < n_entries; i++) {
-                const struct vfioctl_domain_entry *entry = hook->calls.gpu(hook->domain, i);
+                const struct vfioctl_domain_entry *entry = hook->calls.gpu_entry(hook->domain, i);
                 if (entry->n_functions > 0)
                         names[count] = vfioctl_address_format(&entry->functions[0], texts[count]), count++;
         }
@@ -119,7 +119,7 @@ static int explain_verdict(const struct vfioctl_domain_entry *entry, enum vfioct
 static int check_identities(struct hook *hook, const struct gpus *gpus, char **ret_reason)
 {
         for (size_t i = 0; i < hook->calls.gpu_count(hook->domain); i++) {
-                const struct vfioctl_domain_entry *entry = hook->calls.gpu(hook->domain, i);
+                const struct vfioctl_domain_entry *entry = hook->calls.gpu_entry(hook->domain, i);
                 const struct vfioctl_assignment assignment = assignment_of(entry);
                 _cleanup_snapshot_ struct vfioctl_snapshot *all = NULL;
                 const struct vfioctl_gpu *gpu;

@@ -65,6 +65,26 @@ void json_add_policy(struct json_object *object, const struct vfioctl_gpu *gpu)
         json_put(object, "idle", json_string(is_ours ? vfioctl_mode_name(vfioctl_gpu_idle(gpu)) : NULL));
 }
 
+void print_reconcile_json(const struct vfioctl_findings *changes, const struct vfioctl_findings *problems,
+                          int code)
+{
+        struct json_object *object = json_object_new_object();
+        struct json_object *list = json_object_new_array(), *findings = json_object_new_array();
+
+        for (size_t i = 0; i < vfioctl_findings_count(changes); i++) {
+                const struct vfioctl_finding *change = vfioctl_findings_get(changes, i);
+                struct json_object *item = json_object_new_object();
+                json_put(item, "gpu", json_string(change->gpu));
+                json_put(item, "text", json_string(change->text));
+                json_append(list, item);
+        }
+        json_add_findings(findings, problems);
+        json_put(object, "changes", list);
+        json_put(object, "findings", findings);
+        json_put(object, "exit_code", json_object_new_int(code));
+        (void)json_print(object);
+}
+
 int print_plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findings *more)
 {
         struct json_object *object = json_object_new_object();

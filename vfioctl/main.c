@@ -12,46 +12,51 @@ static const struct verb verbs[] = {
          "Lists every GPU: its card, memory, NUMA node, address, mode, who uses it, and whether a VM can "
          "have it.\n"
          "Works without root; what cannot be seen then is shown as '?'.",
-         OPTION_COLUMNS | OPTION_NOHEADINGS, 0, 0, NULL},
+         OPTION_COLUMNS | OPTION_NOHEADINGS, 0, 0, NULL, NULL},
         {"show", "GPU", "everything known of one GPU", "Shows everything that is known of one GPU.", 0, 1, 1,
-         NULL},
+         NULL, NULL},
         {"check", "[GPU...]", "what stands against handing a GPU out",
          "Prints findings: what stands against handing out these GPUs (or all), why, and what to do about "
          "it.\n"
          "Exits with 3 when there is a refusal.",
-         0, 0, ANY_NUMBER, NULL},
+         0, 0, ANY_NUMBER, NULL, NULL},
         {"to-vm", "GPU...", "bind GPUs to vfio-pci",
          "Takes GPUs, with all their functions, from their host drivers and binds them to vfio-pci: all or "
          "none.",
-         OPTION_DRY_RUN, 1, ANY_NUMBER, verb_to_vm},
+         OPTION_DRY_RUN, 1, ANY_NUMBER, verb_to_vm, NULL},
         {"to-host", "GPU...", "give GPUs back to their host drivers",
          "Gives GPUs, with all their functions, from vfio-pci back to their host drivers: all or none.",
-         OPTION_DRY_RUN, 1, ANY_NUMBER, verb_to_host},
+         OPTION_DRY_RUN, 1, ANY_NUMBER, verb_to_host, NULL},
         {"assign", "VM...", "give each VM its own GPU",
          "Gives each VM one GPU (or --count of them): picks free ones, binds them to vfio-pci and writes "
          "them into\n"
          "the VMs' definitions. All or nothing. A VM that has its GPU already is left as it is.",
-         OPTION_DRY_RUN | OPTION_GPU | OPTION_COUNT | OPTION_SHARE, 1, ANY_NUMBER, NULL},
+         OPTION_DRY_RUN | OPTION_GPU | OPTION_COUNT | OPTION_SHARE, 1, ANY_NUMBER, NULL, NULL},
         {"unassign", "VM...", "take GPUs out of VMs",
          "Takes GPUs (all, or those given with --gpu) out of the VMs' definitions. The GPUs stay in mode vm.",
-         OPTION_DRY_RUN | OPTION_GPU, 1, ANY_NUMBER, NULL},
+         OPTION_DRY_RUN | OPTION_GPU, 1, ANY_NUMBER, NULL, NULL},
         {"boot", "[GPU...]", "bind the GPUs that are for VMs, as at boot",
          "Takes the GPUs that the configuration gives to VMs to mode vm, as it is done at boot and when a "
          "card is "
          "plugged in.\n"
          "The boot display is left alone. With vfioctl=off on the kernel's command line it does nothing.",
-         OPTION_DRY_RUN | OPTION_EARLY, 0, ANY_NUMBER, verb_boot},
+         OPTION_DRY_RUN | OPTION_EARLY, 0, ANY_NUMBER, verb_boot, NULL},
         {"hook", "VM OPERATION [STAGE [EXTRA]]", "what libvirt calls at each start and stop",
          "Does what the link in libvirt's folder of hooks does at the start and stop of a VM, whose "
          "definition it "
          "reads\n"
          "from standard input. Call it by hand to see what it would say.",
-         0, 2, 4, verb_hook},
+         0, 2, 4, NULL, quick_hook},
+        {"reconcile", "", "mend what is not as it should be",
+         "Brings GPUs, claims and VM definitions in line with configuration and assignments, and ends what "
+         "was cut off.\n"
+         "Safe at any time and next to anything; silent when nothing changed. For cron or a timer.",
+         OPTION_DRY_RUN, 0, 0, NULL, quick_reconcile},
         {"config", "", "the configuration, and where it is from",
          "Prints every key of the configuration with the value that holds, and the file and line that it is "
          "from.\n"
          "With --check: what is wrong with it, and exit status 3 when something cannot stay so.",
-         OPTION_CHECK | OPTION_BOOT, 0, 0, NULL},
+         OPTION_CHECK | OPTION_BOOT, 0, 0, NULL, NULL},
 };
 
 static void log_line(void *userdata, enum vfioctl_log_level level, const char *line)
@@ -93,9 +98,9 @@ static int run(struct cli *cli)
                          strerror(-r));
                 return CODE_USAGE;
         }
-        /* It reads the configuration itself, and only where there is something to do. */
-        if (cli->verb->run == verb_hook)
-                return verb_hook(cli);
+        int code;
+        if (cli->verb->quick && cli->verb->quick(cli, &code))
+                return code;
         vfioctl_ctx_set_log(cli->ctx, log_line, &cli->options);
         /* What is wrong with it is what --check prints. */
         if (cli->options.check)

@@ -8,7 +8,8 @@ VFIOCTL_EXPORT report_fn vfioctl_report(struct cli *cli)
                 report_fn run;
         } verbs[] = {
                 {"list", verb_list},     {"show", verb_show},         {"check", verb_check},
-                {"assign", verb_assign}, {"unassign", verb_unassign}, {"config", verb_config},
+                {"assign", verb_assign}, {"unassign", verb_unassign}, {"reconcile", verb_reconcile},
+                {"config", verb_config},
         };
 
         cli->print_plan_json = print_plan_json;

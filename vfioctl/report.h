@@ -20,6 +20,7 @@ int verb_show(struct cli *cli);
 int verb_check(struct cli *cli);
 int verb_assign(struct cli *cli);
 int verb_unassign(struct cli *cli);
+int verb_reconcile(struct cli *cli);
 int verb_config(struct cli *cli);
 
 int print_plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findings *more);

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "reconcile.h"
+
+#define TRIES_MAX 5
+
+/* Some VM's metadata says that this GPU is its own, wherever it is now. */
+static bool is_assigned(const struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
+{
+        for (size_t i = 0; reconcile->vms && i < vfioctl_vms_count(reconcile->vms); i++)
+                for (size_t k = 0; k < vfioctl_vms_assignment_count(reconcile->vms, i); k++) {
+                        const struct vfioctl_gpu *where;
+                        enum vfioctl_verdict verdict = vfioctl_judge(
+                                reconcile->snapshot, vfioctl_vms_assignment(reconcile->vms, i, k), &where);
+                        if ((verdict == VFIOCTL_SAME || verdict == VFIOCTL_MOVED) && where == gpu)
+                                return true;
+                }
+        return false;
+}
+
+static bool is_defined(const struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
+{
+        for (size_t i = 0; reconcile->vms && i < vfioctl_vms_count(reconcile->vms); i++)
+                if (vfioctl_vms_defines_gpu(reconcile->vms, i, gpu))
+                        return true;
+        return false;
+}
+
+/* Where it belongs; NONE: that is nobody's business. */
+static enum vfioctl_mode wanted_mode(struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
+{
+        if (vfioctl_gpu_is_on_board(gpu))
+                return VFIOCTL_MODE_NONE;
+        if (vfioctl_gpu_is_ours(gpu)) {
+                if (vfioctl_gpu_idle(gpu) == VFIOCTL_MODE_VM || reconcile->hook_is_live ||
+                    !is_defined(reconcile, gpu))
+                        return vfioctl_gpu_idle(gpu);
+                /* Without the hook nobody asks who uses the GPU before libvirt takes it from the host. */
+                reconcile_problem(
+                        reconcile,
+                        (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                 .code = "hook-not-live",
+                                                 .gpu = vfioctl_gpu_address(gpu),
+                                                 .fix = "vfioctl setup"},
+                        "it is to rest in mode host, which is safe only while libvirt calls our hook; so it "
+                        "rests in mode vm");
+                return VFIOCTL_MODE_VM;
+        }
+        if (is_assigned(reconcile, gpu))
+                return VFIOCTL_MODE_VM;
+        return vfioctl_gpu_half_done(gpu);
+}
+
+static bool same_group(const struct vfioctl_gpu *a, const struct vfioctl_gpu *b)
+{
+        return vfioctl_gpu_group(a) && vfioctl_gpu_group(a) == vfioctl_gpu_group(b);
+}
+
+/* The GPU, and on the way to mode vm those of its group that are wanted there too. */
+static int intent_for(struct reconcile *reconcile, const struct vfioctl_snapshot *snapshot,
+                      const struct vfioctl_gpu *gpu, enum vfioctl_mode mode, const bool *to_vm,
+                      struct vfioctl_intent **ret)
+{
+        _cleanup_intent_ struct vfioctl_intent *intent = NULL;
+
+        int r = vfioctl_intent_new(&intent);
+        if (r >= 0)
+                r = vfioctl_intent_set_mode(intent, gpu, mode);
+        for (size_t i = 0; r >= 0 && mode == VFIOCTL_MODE_VM && i < vfioctl_snapshot_gpu_count(snapshot);
+             i++) {
+                const struct vfioctl_gpu *other = vfioctl_snapshot_gpu(snapshot, i), *old = NULL;
+                if (other == gpu || !same_group(gpu, other))
+                        continue;
+                for (size_t k = 0; k < vfioctl_snapshot_gpu_count(reconcile->snapshot); k++) {
+                        old = vfioctl_snapshot_gpu(reconcile->snapshot, k);
+                        if (to_vm[k] && util_equal(vfioctl_gpu_address(old), vfioctl_gpu_address(other)))
+                                r = vfioctl_intent_set_mode(intent, other, mode);
+                }
+        }
+        if (r >= 0)
+                *ret = util_steal(intent);
+        return r;
+}
+
+static void tell_refusals(struct reconcile *reconcile, const struct vfioctl_findings *findings)
+{
+        for (size_t i = 0; i < vfioctl_findings_count(findings); i++) {
+                const struct vfioctl_finding *finding = vfioctl_findings_get(findings, i);
+                if (finding->severity == VFIOCTL_REFUSAL)
+                        reconcile_problem(reconcile, *finding, "%s", finding->text);
+        }
+}
+
+/* 0, or -EAGAIN when all is to be looked at again. */
+static int carry_out(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, enum vfioctl_mode mode,
+                     const struct vfioctl_plan *plan)
+{
+        const struct vfioctl_findings *against = vfioctl_plan_findings(plan);
+        _cleanup_findings_ struct vfioctl_findings *findings = NULL;
+        enum vfioctl_outcome outcome;
+
+        if (vfioctl_findings_have_refusal(against)) {
+                tell_refusals(reconcile, against);
+                return 0;
+        }
+        if (vfioctl_plan_step_count(plan) == 0)
+                return 0;
+        int r = vfioctl_findings_new(&findings);
+        if (r >= 0)
+                r = vfioctl_probe_busy(reconcile->cli->ctx, plan, findings);
+        /* Open without a name: it is in use, and that is no fault. */
+        if (r >= 0 && vfioctl_findings_have_refusal(findings))
+                return 0;
+        if (r >= 0 && reconcile->cli->options.dry_run) {
+                for (size_t i = 0; i < vfioctl_plan_step_count(plan); i++)
+                        reconcile_changed(reconcile, gpu, "%s",
+                                          vfioctl_step_text(vfioctl_plan_step(plan, i)));
+                return 0;
+        }
+        if (r >= 0)
+                r = vfioctl_apply(reconcile->cli->ctx, plan, NULL, findings, &outcome);
+        if (r == -EAGAIN)
+                return r;
+        if (r < 0) {
+                reconcile_failed(reconcile, gpu, "its mode cannot be changed", r);
+                return 0;
+        }
+        if (outcome == VFIOCTL_DONE) {
+                reconcile_changed(reconcile, gpu, "brought to mode %s", vfioctl_mode_name(mode));
+                reconcile_mark_mended(reconcile, gpu);
+                return 0;
+        }
+        tell_refusals(reconcile, findings);
+        reconcile->failed = true;
+        return 0;
+}
+
+/* Looks again, at this GPU alone: what was seen at the beginning may be old by now. */
+static void bring(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, enum vfioctl_mode mode,
+                  const bool *to_vm)
+{
+        const char *address = vfioctl_gpu_address(gpu);
+        int r = -EAGAIN;
+
+        for (int i = 0; r == -EAGAIN && i < TRIES_MAX; i++) {
+                _cleanup_snapshot_ struct vfioctl_snapshot *now = NULL;
+                _cleanup_intent_ struct vfioctl_intent *intent = NULL;
+                _cleanup_plan_ struct vfioctl_plan *plan = NULL;
+                const struct vfioctl_gpu *seen;
+                r = vfioctl_snapshot_take_for(reconcile->cli->ctx,
+                                              VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST, &address, 1,
+                                              &now);
+                if (r >= 0)
+                        r = vfioctl_snapshot_find(now, address, &seen);
+                /* Pulled meanwhile. */
+                if (r == -ENOENT)
+                        return;
+                /* A VM has come by it since: then all is as it should be. */
+                if (r >= 0 &&
+                    (vfioctl_gpu_claim_is_live(seen) ||
+                     (vfioctl_gpu_mode(seen) == VFIOCTL_MODE_VM && vfioctl_gpu_holder_count(seen) > 0)))
+                        return;
+                if (r >= 0)
+                        r = intent_for(reconcile, now, seen, mode, to_vm, &intent);
+                if (r >= 0)
+                        r = vfioctl_plan_new(now, NULL, intent, 0, &plan);
+                if (r >= 0)
+                        r = carry_out(reconcile, gpu, mode, plan);
+        }
+        if (r < 0 && r != -EAGAIN)
+                reconcile_failed(reconcile, gpu, "its mode cannot be changed", r);
+}
+
+/* What was begun is at its end, or nobody wants it any more. */
+static void forget_half_done(struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
+{
+        if (vfioctl_gpu_half_done(gpu) == VFIOCTL_MODE_NONE || reconcile->cli->options.dry_run)
+                return;
+        int r = vfioctl_half_done_forget(reconcile->cli->ctx, gpu);
+        if (r < 0)
+                reconcile_failed(reconcile, gpu, "the note of a change that was cut off stays", r);
+}
+
+void reconcile_modes(struct reconcile *reconcile)
+{
+        size_t count = vfioctl_snapshot_gpu_count(reconcile->snapshot);
+        _cleanup_free_ bool *to_vm = calloc(count ? count : 1, sizeof(*to_vm));
+        _cleanup_free_ enum vfioctl_mode *modes = calloc(count ? count : 1, sizeof(*modes));
+
+        if (!to_vm || !modes) {
+                reconcile_failed(reconcile, NULL, "modes", -ENOMEM);
+                return;
+        }
+        for (size_t i = 0; i < count; i++) {
+                modes[i] = wanted_mode(reconcile, vfioctl_snapshot_gpu(reconcile->snapshot, i));
+                to_vm[i] = modes[i] == VFIOCTL_MODE_VM;
+        }
+        for (size_t i = 0; i < count; i++) {
+                const struct vfioctl_gpu *gpu = vfioctl_snapshot_gpu(reconcile->snapshot, i);
+                if (vfioctl_gpu_is_stuck(gpu)) {
+                        if (modes[i] != VFIOCTL_MODE_NONE)
+                                reconcile_problem(reconcile,
+                                                  (struct vfioctl_finding){
+                                                          .severity = VFIOCTL_REFUSAL,
+                                                          .code = "stuck",
+                                                          .gpu = vfioctl_gpu_address(gpu),
+                                                          .fix = "end the process that has it open (dmesg "
+                                                                 "tells), or reboot the host"},
+                                                  "a bind or unbind of it has not come back from the kernel");
+                        continue;
+                }
+                if (reconcile_is_in_use(reconcile, gpu))
+                        continue;
+                if (modes[i] != VFIOCTL_MODE_NONE)
+                        bring(reconcile, gpu, modes[i], to_vm);
+                forget_half_done(reconcile, gpu);
+        }
+}
