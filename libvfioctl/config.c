@@ -492,29 +492,41 @@ static int apply_file(struct vfioctl_ctx *ctx, const struct econf_calls *econf, 
         return r;
 }
 
-/* libeconf would wait for somebody to write into it. */
-static int refuse_fifo(const struct vfioctl_ctx *ctx, const char *path, char **ret_error)
+/*
+ * libeconf would wait for somebody to write into a FIFO, and for a link that leads nowhere it says that there
+ * is no configuration at all.
+ */
+static int refuse_odd(const struct vfioctl_ctx *ctx, const char *path, char **ret_error)
 {
         struct stat status;
+        char target[8];
 
-        if (host_stat(ctx, path, &status) < 0 || !S_ISFIFO(status.st_mode))
-                return 0;
-        return fail(ret_error, "%s%s: is a FIFO and no file", ctx->root, path);
+        int r = host_stat(ctx, path, &status);
+        if (r >= 0 && S_ISFIFO(status.st_mode))
+                return fail(ret_error, "%s%s: is a FIFO and no file", ctx->root, path);
+        ssize_t length = r == -ENOENT ? host_readlink(ctx, path, target, sizeof(target)) : -EINVAL;
+        if (length >= 0 || length == -ENAMETOOLONG)
+                return fail(ret_error, "%s%s: is a link that leads nowhere", ctx->root, path);
+        return 0;
 }
 
-static int refuse_fifos(const struct vfioctl_ctx *ctx, const char *folder, char **ret_error)
+static int refuse_all_odd(const struct vfioctl_ctx *ctx, const char *folder, char **ret_error)
 {
         char path[PATH_MAX];
         int r = 0;
 
         if (path_format(path, "%s/" CONFIG_NAME "." CONFIG_SUFFIX, folder))
-                r = refuse_fifo(ctx, path, ret_error);
+                r = refuse_odd(ctx, path, ret_error);
         if (r < 0 || !path_format(path, "%s/" CONFIG_NAME "." CONFIG_SUFFIX ".d", folder))
                 return r;
         _cleanup_dir_ DIR *dir = host_opendir(ctx, path);
-        for (struct dirent *entry; dir && r >= 0 && (entry = readdir(dir));)
+        for (struct dirent *entry; dir && r >= 0 && (entry = readdir(dir));) {
+                size_t length = strlen(entry->d_name), end = strlen("." CONFIG_SUFFIX);
+                if (length < end || !util_equal(entry->d_name + length - end, "." CONFIG_SUFFIX))
+                        continue;
                 if (path_format(path, "%s/" CONFIG_NAME "." CONFIG_SUFFIX ".d/%s", folder, entry->d_name))
-                        r = refuse_fifo(ctx, path, ret_error);
+                        r = refuse_odd(ctx, path, ret_error);
+        }
         return r;
 }
 
@@ -548,9 +560,9 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
         struct econf_calls loaded, *econf = &loaded;
         if (lazy_open("libeconf.so.0", econf_symbols, ELEMENTSOF(econf_symbols), econf) < 0)
                 return fail(ret_error, "the configuration cannot be read: libeconf is missing");
-        int r = refuse_fifos(ctx, PATH_LIB_DIR "/" CONFIG_NAME, ret_error);
+        int r = refuse_all_odd(ctx, PATH_LIB_DIR "/" CONFIG_NAME, ret_error);
         if (r >= 0)
-                r = refuse_fifos(ctx, PATH_ETC_DIR "/" CONFIG_NAME, ret_error);
+                r = refuse_all_odd(ctx, PATH_ETC_DIR "/" CONFIG_NAME, ret_error);
         if (r < 0)
                 return r;
         r = util_format(&vendor, "%s" PATH_LIB_DIR "/" CONFIG_NAME, ctx->root);
@@ -561,13 +573,14 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
                 return r;
         econf_err e = econf->econf_readDirsHistory(&files, &count, vendor, local, CONFIG_NAME, CONFIG_SUFFIX,
                                                    "=", "#");
+        /* Freed already in there; the pointer is what is left of it. */
+        if (e != ECONF_SUCCESS)
+                (void)util_steal(files);
         if (e == ECONF_NOFILE)
                 return 0;
         if (e != ECONF_SUCCESS) {
                 _cleanup_free_ char *path = NULL;
                 uint64_t line = 0;
-                /* Freed already in there; the pointer is what is left of it. */
-                (void)util_steal(files);
                 econf->econf_errLocation(&path, &line);
                 return fail(ret_error, "%s:%llu: %s", path ? path : local, (unsigned long long)line,
                             econf->econf_errString(e));

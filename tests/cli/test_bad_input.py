@@ -220,6 +220,20 @@ class Config(Case):
             os.unlink(host.path(f"etc/vfioctl/{name}"))
             os.rename(host.path("etc/kept"), host.path("etc/vfioctl/vfioctl.conf"))
 
+    def test_a_link_that_leads_nowhere(self):
+        # It must not make the other files count for nothing.
+        host = self.with_config("placement = spread\n")
+        os.makedirs(host.path("etc/vfioctl/vfioctl.conf.d"))
+        os.symlink("/etc/no/such/file", host.path("etc/vfioctl/vfioctl.conf.d/50-mine.txt"))
+        self.assertEqual(self.code(0, host.cli("list")).err, "")
+        for name in ("vfioctl.conf.d/50-mine.conf", "vfioctl.conf"):
+            path = host.path(f"etc/vfioctl/{name}")
+            if os.path.exists(path):
+                os.unlink(path)
+            os.symlink("/etc/no/such/file", path)
+            self.says(self.code(2, host.cli("list")), name, "leads nowhere")
+            os.unlink(path)
+
     def test_links_are_not_followed_out_of_the_root(self):
         with open(f"{harness.SCRATCH}/outside.conf", "w", encoding="utf-8") as file:
             file.write("placement = outside\n")
