@@ -19,9 +19,13 @@ TOOLS = {
 }
 ENTER = """
 set -e
-root=$1 upper=$2 work=$3 copy=$4 stage=$5 out=$6 command=$7
-shift 7
-mount -t overlay -o "lowerdir=$stage:/,upperdir=$upper,workdir=$work" lab "$root"
+root=$1 top=$2 copy=$3 stage=$4 out=$5 command=$6
+shift 6
+# The layers of an overlay must not be inside of one another.
+mount -t tmpfs top "$top"
+mkdir "$top/up" "$top/work"
+cp -a "$stage" "$top/stage"
+mount -t overlay -o "lowerdir=$top/stage:/,upperdir=$top/up,workdir=$top/work" lab "$root"
 for dir in proc sys dev; do mount --rbind /$dir "$root/$dir"; done
 mount -t tmpfs run "$root/run"
 mount -t tmpfs tmp "$root/tmp"
@@ -47,7 +51,7 @@ def make(tool, release, stage, copy, folder):
         raise MakeError(f"{program} is not installed: run tests/setup")
     work = folder / "initramfs"
     shutil.rmtree(work, ignore_errors=True)
-    for name in ("root", "upper", "work", "copy"):
+    for name in ("root", "top", "copy"):
         (work / name).mkdir(parents=True)
     shown = COPIED
     if copy is None:
@@ -55,8 +59,8 @@ def make(tool, release, stage, copy, folder):
         if (stage / "etc/vfioctl").is_dir():
             shutil.copytree(stage / "etc/vfioctl", copy / "etc/vfioctl")
     enter = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--user", "--map-root-user"])
-    done = subprocess.run([*enter, "sh", "-c", ENTER, "sh", work / "root", work / "upper", work / "work", copy, stage,
-                           work / "initrd", command.format(release=release), *shown], stdin=subprocess.DEVNULL,
+    done = subprocess.run([*enter, "sh", "-c", ENTER, "sh", work / "root", work / "top", copy, stage, work / "initrd",
+                           command.format(release=release), *shown], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                           env={**os.environ, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"})
     if done.returncode:

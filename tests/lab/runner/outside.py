@@ -30,6 +30,7 @@ class Outside:
         self.host, self.make_initramfs, self.can_reboot = host, make_initramfs, can_reboot
         self.devices = {d["id"]: d for d in host["devices"]}
         self.reboot = None
+        self.going = set()  # devices that the lab host has been asked to let go
         self.monitor = self.port = None
         self.lines = {"qmp": b"", "request": b""}
         self.request = self.wanted = self.deadline = None
@@ -44,8 +45,14 @@ class Outside:
         for line in lines:
             if channel == "request":
                 self.start(line.decode(errors="replace"))
-            elif self.request and self.wanted(message := json.loads(line)):
-                self.go_on(message)
+            else:
+                self.heard(json.loads(line))
+
+    def heard(self, message):
+        if message.get("event") == "DEVICE_DELETED":
+            self.going.discard(message["data"].get("device"))
+        if self.request and self.wanted(message):
+            self.go_on(message)
 
     def start(self, line):
         words = shlex.split(line)
@@ -96,11 +103,14 @@ class Outside:
     def do_unplug(self, *words):
         ident = self.device(words[-1])["id"]
         yield from self.call("device_del", id=ident)
+        self.going.add(ident)
         if "--no-wait" not in words:
-            yield lambda message: message.get("event") == "DEVICE_DELETED" and message["data"].get("device") == ident
+            yield lambda message: ident not in self.going
 
     def do_plug(self, ident):
         device = self.device(ident)
+        if ident in self.going:
+            yield lambda message: ident not in self.going
         words = ",".join([device["driver"], *(f"{k}={v}" for k, v in topology.properties(device).items())])
         said = yield from self.call("human-monitor-command", **{"command-line": "device_add " + words})
         if said:
