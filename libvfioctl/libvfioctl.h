@@ -290,6 +290,13 @@ bool vfioctl_vms_is_running(const struct vfioctl_vms *vms, size_t index);
 /** True when VM `index` names any function of the GPU. Since 0.1. */
 bool vfioctl_vms_has_gpu(const struct vfioctl_vms *vms, size_t index, const struct vfioctl_gpu *gpu);
 
+/**
+ * False when this text of a libvirt domain definition cannot have a <hostdev> element: then there is nothing
+ * in it to parse for. Quick, and exact for UTF-8 but for comments and CDATA. True when in doubt: in another
+ * encoding, with a DOCTYPE, with a NUL in it. `xml` needs no NUL at its end. Pure. Since 0.1.
+ */
+bool vfioctl_domain_text_has_hostdev(const char *xml, size_t size);
+
 /* ---- findings ------------------------------------------------------------------------------------ */
 
 enum vfioctl_severity { VFIOCTL_REFUSAL, VFIOCTL_WARNING, VFIOCTL_NOTE };
