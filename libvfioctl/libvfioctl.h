@@ -281,14 +281,52 @@ int vfioctl_vms_new(struct vfioctl_vms **ret);
 struct vfioctl_vms *vfioctl_vms_free(struct vfioctl_vms *vms);
 /** Adds a VM and returns its index (0 and up), or -ENOMEM. Strings are copied. Since 0.1. */
 int vfioctl_vms_add(struct vfioctl_vms *vms, const char *name, const char *uuid, bool running);
-/** Notes that the definition (or the running VM) of VM `index` names this function. Since 0.1. */
+/** Notes that the definition of VM `index` names this function. -EINVAL: no such VM; -ENOMEM. Since 0.1. */
 int vfioctl_vms_add_device(struct vfioctl_vms *vms, size_t index, const struct vfioctl_address *address);
+/** Notes that the running instance of VM `index` has this function. Errors as above. Since 0.1. */
+int vfioctl_vms_add_running_device(struct vfioctl_vms *vms, size_t index,
+                                   const struct vfioctl_address *address);
+
+/** What else is known of a VM; none to begin with. Since 0.1. */
+enum vfioctl_vms_flags {
+        VFIOCTL_VMS_AUTOSTART = 1 << 0,    /**< libvirt starts it with the host */
+        VFIOCTL_VMS_MANAGED_SAVE = 1 << 1, /**< it would start with the devices that it had when saved */
+        VFIOCTL_VMS_TRANSIENT = 1 << 2,    /**< it has no definition that outlives it */
+};
+/** Sets the flags of VM `index` to these. -EINVAL: no such VM. Since 0.1. */
+int vfioctl_vms_set_flags(struct vfioctl_vms *vms, size_t index, unsigned int flags);
+
+/** A GPU that our metadata in a VM's definition records, as it was when it was written. Since 0.1. */
+struct vfioctl_assignment {
+        const char *name;                        /**< short name of then, or "" */
+        const char *identity;                    /**< vfioctl_gpu_identity() of then, or "" */
+        const struct vfioctl_address *functions; /**< the GPU first, then its companions */
+        size_t n_functions;                      /**< at most 8; 0 when the metadata is damaged */
+        bool is_edited; /**< the definition no longer has exactly these functions: edited by hand */
+};
+/** Adds a copy to VM `index`. -EINVAL: no such VM, or too many functions; -ENOMEM. Since 0.1. */
+int vfioctl_vms_add_assignment(struct vfioctl_vms *vms, size_t index,
+                               const struct vfioctl_assignment *assignment);
+
 size_t vfioctl_vms_count(const struct vfioctl_vms *vms);
 const char *vfioctl_vms_name(const struct vfioctl_vms *vms, size_t index);
 const char *vfioctl_vms_uuid(const struct vfioctl_vms *vms, size_t index);
+/** As libvirt calls it active: it has an instance. Since 0.1. */
 bool vfioctl_vms_is_running(const struct vfioctl_vms *vms, size_t index);
-/** True when VM `index` names any function of the GPU. Since 0.1. */
+bool vfioctl_vms_is_autostart(const struct vfioctl_vms *vms, size_t index);
+bool vfioctl_vms_has_managed_save(const struct vfioctl_vms *vms, size_t index);
+bool vfioctl_vms_is_transient(const struct vfioctl_vms *vms, size_t index);
+/** True when VM `index` names any function of the GPU: by definition, running, or both. Since 0.1. */
 bool vfioctl_vms_has_gpu(const struct vfioctl_vms *vms, size_t index, const struct vfioctl_gpu *gpu);
+/** The same for its definition alone: it would start with it. Since 0.1. */
+bool vfioctl_vms_defines_gpu(const struct vfioctl_vms *vms, size_t index, const struct vfioctl_gpu *gpu);
+/** The same for its running instance alone: it has it now. Since 0.1. */
+bool vfioctl_vms_runs_gpu(const struct vfioctl_vms *vms, size_t index, const struct vfioctl_gpu *gpu);
+/** The assignments of VM `index`, in the order of its metadata. 0, and NULL, when there is none. Since 0.1.
+ */
+size_t vfioctl_vms_assignment_count(const struct vfioctl_vms *vms, size_t index);
+const struct vfioctl_assignment *vfioctl_vms_assignment(const struct vfioctl_vms *vms, size_t index,
+                                                        size_t i);
 
 /**
  * False when this text of a libvirt domain definition cannot have a <hostdev> element: then there is nothing

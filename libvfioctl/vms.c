@@ -1,13 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "model.h"
 
+#define FUNCTION_MAX 8 /* of one slot */
+
+/* The functions that one text names. */
+struct devices {
+        struct vfioctl_address *items;
+        size_t count;
+        size_t allocated;
+};
+
+/* An assignment with what it points to, in one piece. */
+struct record {
+        struct vfioctl_assignment public;
+        struct vfioctl_address functions[FUNCTION_MAX];
+        char text[]; /* name and identity */
+};
+
 struct vm {
         char *name;
         char *uuid;
         bool running;
-        struct vfioctl_address *devices;
-        size_t n_devices;
-        size_t allocated;
+        unsigned int flags;
+        struct devices defined;
+        struct devices run;
+        struct record **assignments;
+        size_t n_assignments;
+        size_t allocated_assignments;
 };
 
 struct vfioctl_vms {
@@ -30,9 +49,14 @@ VFIOCTL_EXPORT struct vfioctl_vms *vfioctl_vms_free(struct vfioctl_vms *vms)
         if (!vms)
                 return NULL;
         for (size_t i = 0; i < vms->count; i++) {
-                free(vms->items[i].name);
-                free(vms->items[i].uuid);
-                free(vms->items[i].devices);
+                struct vm *vm = &vms->items[i];
+                for (size_t k = 0; k < vm->n_assignments; k++)
+                        free(vm->assignments[k]);
+                free(vm->assignments);
+                free(vm->name);
+                free(vm->uuid);
+                free(vm->defined.items);
+                free(vm->run.items);
         }
         free(vms->items);
         free(vms);
@@ -59,19 +83,74 @@ VFIOCTL_EXPORT int vfioctl_vms_add(struct vfioctl_vms *vms, const char *name, co
         return (int)vms->count++;
 }
 
+static bool has_device(const struct devices *devices, const struct vfioctl_address *address)
+{
+        for (size_t i = 0; i < devices->count; i++)
+                if (vfioctl_address_compare(&devices->items[i], address) == 0)
+                        return true;
+        return false;
+}
+
+static int add_device(struct devices *devices, const struct vfioctl_address *address)
+{
+        if (has_device(devices, address))
+                return 0;
+        int r = util_grow(&devices->items, &devices->allocated, devices->count + 1, sizeof(*devices->items));
+        if (r < 0)
+                return r;
+        devices->items[devices->count++] = *address;
+        return 0;
+}
+
 VFIOCTL_EXPORT int vfioctl_vms_add_device(struct vfioctl_vms *vms, size_t index,
                                           const struct vfioctl_address *address)
 {
+        return index < vms->count ? add_device(&vms->items[index].defined, address) : -EINVAL;
+}
+
+VFIOCTL_EXPORT int vfioctl_vms_add_running_device(struct vfioctl_vms *vms, size_t index,
+                                                  const struct vfioctl_address *address)
+{
+        return index < vms->count ? add_device(&vms->items[index].run, address) : -EINVAL;
+}
+
+VFIOCTL_EXPORT int vfioctl_vms_set_flags(struct vfioctl_vms *vms, size_t index, unsigned int flags)
+{
         if (index >= vms->count)
                 return -EINVAL;
+        vms->items[index].flags = flags;
+        return 0;
+}
+
+VFIOCTL_EXPORT int vfioctl_vms_add_assignment(struct vfioctl_vms *vms, size_t index,
+                                              const struct vfioctl_assignment *assignment)
+{
+        const char *name = assignment->name ? assignment->name : "";
+        const char *identity = assignment->identity ? assignment->identity : "";
+        size_t name_size = strlen(name) + 1, identity_size = strlen(identity) + 1;
+
+        if (index >= vms->count || assignment->n_functions > FUNCTION_MAX)
+                return -EINVAL;
         struct vm *vm = &vms->items[index];
-        for (size_t i = 0; i < vm->n_devices; i++)
-                if (vfioctl_address_compare(&vm->devices[i], address) == 0)
-                        return 0;
-        int r = util_grow(&vm->devices, &vm->allocated, vm->n_devices + 1, sizeof(*vm->devices));
+        int r = util_grow(&vm->assignments, &vm->allocated_assignments, vm->n_assignments + 1,
+                          sizeof(struct record *));
         if (r < 0)
                 return r;
-        vm->devices[vm->n_devices++] = *address;
+        struct record *record = calloc(1, sizeof(*record) + name_size + identity_size);
+        if (!record)
+                return -ENOMEM;
+        memcpy(record->text, name, name_size);
+        memcpy(record->text + name_size, identity, identity_size);
+        for (size_t i = 0; i < assignment->n_functions; i++)
+                record->functions[i] = assignment->functions[i];
+        record->public = (struct vfioctl_assignment){
+                .name = record->text,
+                .identity = record->text + name_size,
+                .functions = record->functions,
+                .n_functions = assignment->n_functions,
+                .is_edited = assignment->is_edited,
+        };
+        vm->assignments[vm->n_assignments++] = record;
         return 0;
 }
 
@@ -95,15 +174,61 @@ VFIOCTL_EXPORT bool vfioctl_vms_is_running(const struct vfioctl_vms *vms, size_t
         return index < vms->count && vms->items[index].running;
 }
 
+static bool has_flag(const struct vfioctl_vms *vms, size_t index, unsigned int flag)
+{
+        return index < vms->count && vms->items[index].flags & flag;
+}
+
+VFIOCTL_EXPORT bool vfioctl_vms_is_autostart(const struct vfioctl_vms *vms, size_t index)
+{
+        return has_flag(vms, index, VFIOCTL_VMS_AUTOSTART);
+}
+
+VFIOCTL_EXPORT bool vfioctl_vms_has_managed_save(const struct vfioctl_vms *vms, size_t index)
+{
+        return has_flag(vms, index, VFIOCTL_VMS_MANAGED_SAVE);
+}
+
+VFIOCTL_EXPORT bool vfioctl_vms_is_transient(const struct vfioctl_vms *vms, size_t index)
+{
+        return has_flag(vms, index, VFIOCTL_VMS_TRANSIENT);
+}
+
+static bool has_gpu(const struct devices *devices, const struct vfioctl_gpu *gpu)
+{
+        for (size_t i = 0; i < gpu->n_functions; i++)
+                if (has_device(devices, &gpu->functions[i]->address))
+                        return true;
+        return false;
+}
+
+VFIOCTL_EXPORT bool vfioctl_vms_defines_gpu(const struct vfioctl_vms *vms, size_t index,
+                                            const struct vfioctl_gpu *gpu)
+{
+        return index < vms->count && has_gpu(&vms->items[index].defined, gpu);
+}
+
+VFIOCTL_EXPORT bool vfioctl_vms_runs_gpu(const struct vfioctl_vms *vms, size_t index,
+                                         const struct vfioctl_gpu *gpu)
+{
+        return index < vms->count && has_gpu(&vms->items[index].run, gpu);
+}
+
 VFIOCTL_EXPORT bool vfioctl_vms_has_gpu(const struct vfioctl_vms *vms, size_t index,
                                         const struct vfioctl_gpu *gpu)
 {
-        if (index >= vms->count)
-                return false;
-        const struct vm *vm = &vms->items[index];
-        for (size_t i = 0; i < vm->n_devices; i++)
-                for (size_t k = 0; k < gpu->n_functions; k++)
-                        if (vfioctl_address_compare(&vm->devices[i], &gpu->functions[k]->address) == 0)
-                                return true;
-        return false;
+        return vfioctl_vms_defines_gpu(vms, index, gpu) || vfioctl_vms_runs_gpu(vms, index, gpu);
+}
+
+VFIOCTL_EXPORT size_t vfioctl_vms_assignment_count(const struct vfioctl_vms *vms, size_t index)
+{
+        return index < vms->count ? vms->items[index].n_assignments : 0;
+}
+
+VFIOCTL_EXPORT const struct vfioctl_assignment *vfioctl_vms_assignment(const struct vfioctl_vms *vms,
+                                                                       size_t index, size_t i)
+{
+        if (index >= vms->count || i >= vms->items[index].n_assignments)
+                return NULL;
+        return &vms->items[index].assignments[i]->public;
 }
