@@ -11,54 +11,32 @@
 #define LIBVIRT    "libvirt.so.0"
 #define REASON_MAX 2000 /* characters: some contain the output of a program */
 
+/* clang-format off */
+#define LIBVIRT_CALLS(X) \
+        X(virConnectClose) X(virConnectListAllDomains) X(virConnectOpen) X(virConnectOpenReadOnly) \
+        X(virConnectRef) X(virConnSetErrorFunc) X(virDomainCreate) X(virDomainDefineXMLFlags) \
+        X(virDomainFree) X(virDomainGetID) X(virDomainGetName) X(virDomainGetUUID) \
+        X(virDomainGetUUIDString) X(virDomainGetXMLDesc) X(virDomainHasManagedSaveImage) \
+        X(virDomainIsActive) X(virDomainIsPersistent) X(virDomainLookupByName) \
+        X(virDomainLookupByUUIDString) X(virGetLastError) X(virSetErrorFunc)
+/* clang-format on */
+#define LIBVIRT_MEMBER(function) LAZY_MEMBER(function);
+#define LIBVIRT_SYMBOL(function) LAZY_SYMBOL(struct libvirt, function),
+
 /* libvirt, loaded with the first connection: who only reads definitions does not pay for it. */
 struct libvirt {
-        LAZY_MEMBER(virConnectClose);
-        LAZY_MEMBER(virConnectListAllDomains);
-        LAZY_MEMBER(virConnectOpen);
-        LAZY_MEMBER(virConnectOpenReadOnly);
-        LAZY_MEMBER(virConnectRef);
-        LAZY_MEMBER(virConnSetErrorFunc);
-        LAZY_MEMBER(virDomainDefineXMLFlags);
-        LAZY_MEMBER(virDomainFree);
-        LAZY_MEMBER(virDomainGetName);
-        LAZY_MEMBER(virDomainGetUUIDString);
-        LAZY_MEMBER(virDomainGetXMLDesc);
-        LAZY_MEMBER(virDomainHasManagedSaveImage);
-        LAZY_MEMBER(virDomainIsActive);
-        LAZY_MEMBER(virDomainIsPersistent);
-        LAZY_MEMBER(virDomainLookupByName);
-        LAZY_MEMBER(virDomainLookupByUUIDString);
-        LAZY_MEMBER(virGetLastError);
-        LAZY_MEMBER(virSetErrorFunc);
+        LIBVIRT_CALLS(LIBVIRT_MEMBER)
 };
 
-static const struct lazy_symbol libvirt_symbols[] = {
-        LAZY_SYMBOL(struct libvirt, virConnectClose),
-        LAZY_SYMBOL(struct libvirt, virConnectListAllDomains),
-        LAZY_SYMBOL(struct libvirt, virConnectOpen),
-        LAZY_SYMBOL(struct libvirt, virConnectOpenReadOnly),
-        LAZY_SYMBOL(struct libvirt, virConnectRef),
-        LAZY_SYMBOL(struct libvirt, virConnSetErrorFunc),
-        LAZY_SYMBOL(struct libvirt, virDomainDefineXMLFlags),
-        LAZY_SYMBOL(struct libvirt, virDomainFree),
-        LAZY_SYMBOL(struct libvirt, virDomainGetName),
-        LAZY_SYMBOL(struct libvirt, virDomainGetUUIDString),
-        LAZY_SYMBOL(struct libvirt, virDomainGetXMLDesc),
-        LAZY_SYMBOL(struct libvirt, virDomainHasManagedSaveImage),
-        LAZY_SYMBOL(struct libvirt, virDomainIsActive),
-        LAZY_SYMBOL(struct libvirt, virDomainIsPersistent),
-        LAZY_SYMBOL(struct libvirt, virDomainLookupByName),
-        LAZY_SYMBOL(struct libvirt, virDomainLookupByUUIDString),
-        LAZY_SYMBOL(struct libvirt, virGetLastError),
-        LAZY_SYMBOL(struct libvirt, virSetErrorFunc),
-};
+static const struct lazy_symbol libvirt_symbols[] = {LIBVIRT_CALLS(LIBVIRT_SYMBOL)};
 
 struct vfioctl_virt {
         struct libvirt libvirt;
         virConnectPtr connection;
         char *uri;
         bool stuck;
+        bool has_until;
+        uint64_t until; /* as task_now(): when all calls are to have ended */
 };
 
 /* One call: the caller waits, the thread works. It owns all that it needs, as it may be left behind. */
@@ -72,18 +50,14 @@ struct call {
         char *name;
         char *old_xml;
         char *new_xml;
+        listed_fn listed;
         struct answer answer;
 };
 
 void answer_clear(struct answer *answer)
 {
-        for (size_t i = 0; i < answer->n_vms; i++) {
-                free(answer->vms[i].name);
-                free(answer->vms[i].uuid);
-                free(answer->vms[i].definition);
-                free(answer->vms[i].live);
-        }
-        free(answer->vms);
+        (void)vfioctl_vms_free(answer->vms);
+        (void)vfioctl_findings_free(answer->findings);
         free(answer->reason);
         free(answer->xml);
         *answer = (struct answer){0};
@@ -158,17 +132,31 @@ static int call_run(struct call **call, unsigned int milliseconds)
         return r;
 }
 
+static unsigned int time_left(const struct vfioctl_virt *virt, unsigned int milliseconds)
+{
+        uint64_t now = task_now();
+
+        if (!virt || !virt->has_until || now + milliseconds <= virt->until)
+                return milliseconds;
+        return now < virt->until ? (unsigned int)(virt->until - now) : 0;
+}
+
+/* True when a call would be made; else it fails as one that got no answer. */
+static bool can_ask(const struct vfioctl_virt *virt)
+{
+        return !virt || (!virt->stuck && time_left(virt, 1) > 0);
+}
+
 /* Runs a call on the connection and hands its answer on. */
 static int perform(struct vfioctl_virt *virt, struct call **call, unsigned int milliseconds,
                    struct answer *answer)
 {
-        int r = 0;
+        bool asked = can_ask(virt);
 
-        if (!virt || !virt->stuck)
-                r = call_run(call, milliseconds);
-        if ((virt && virt->stuck) || r == -ETIMEDOUT) {
+        int r = asked ? call_run(call, time_left(virt, milliseconds)) : -ETIMEDOUT;
+        if (r == -ETIMEDOUT) {
                 if (virt)
-                        virt->stuck = true;
+                        virt->stuck = virt->stuck || asked;
                 *answer = (struct answer){.failure = FAILURE_TIMEOUT};
                 return -EIO;
         }
@@ -258,66 +246,131 @@ static void run_close(struct call *call)
         call->connection = NULL;
 }
 
-/* 0; 1 when the VM has gone meanwhile; -EIO after fail(). */
-static int list_one(struct call *call, virDomainPtr domain)
+/* ---- the list ---- */
+
+struct listing {
+        virDomainPtr domain;
+        unsigned char uuid[VIR_UUID_BUFLEN];
+        unsigned int flags;
+};
+
+static int compare_listings(const void *a, const void *b)
 {
-        struct answer *answer = &call->answer;
-        char uuid[VIR_UUID_STRING_BUFLEN];
+        return memcmp(((const struct listing *)a)->uuid, ((const struct listing *)b)->uuid, VIR_UUID_BUFLEN);
+}
 
-        if (util_grow(&answer->vms, &answer->allocated_vms, answer->n_vms + 1, sizeof(*answer->vms)) < 0) {
-                answer->failure = FAILURE_MEMORY;
+static void free_domains(struct call *call, virDomainPtr *domains, int count)
+{
+        for (int i = 0; i < count; i++)
+                (void)call->libvirt.virDomainFree(domains[i]);
+        free(domains);
+}
+
+/* Gives `flag` to those that libvirt lists by `filter`. One list costs less than to ask of each VM. */
+static int mark_listings(struct call *call, struct listing *listings, size_t n, unsigned int filter,
+                         unsigned int flag)
+{
+        virDomainPtr *domains = NULL;
+        struct listing key = {0};
+
+        int count = call->libvirt.virConnectListAllDomains(call->connection, &domains, filter);
+        if (count < 0) {
+                fail(call);
                 return -EIO;
         }
-        struct listed_vm *vm = &answer->vms[answer->n_vms];
-        *vm = (struct listed_vm){0};
-
-        int active = call->libvirt.virDomainIsActive(domain);
-        const char *name = call->libvirt.virDomainGetName(domain);
-        if (active < 0 || !name || call->libvirt.virDomainGetUUIDString(domain, uuid) < 0)
-                goto failed;
-        vm->definition = call->libvirt.virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
-        if (!vm->definition)
-                goto failed;
-        if (active) {
-                vm->live = call->libvirt.virDomainGetXMLDesc(domain, 0);
-                if (!vm->live)
-                        goto failed;
+        for (int i = 0; i < count; i++) {
+                if (call->libvirt.virDomainGetUUID(domains[i], key.uuid) < 0)
+                        continue;
+                struct listing *found = bsearch(&key, listings, n, sizeof(key), compare_listings);
+                if (found)
+                        found->flags |= flag;
         }
-        vm->running = active;
-        answer->n_vms++;
-        if (util_copy(name, &vm->name) < 0 || util_copy(uuid, &vm->uuid) < 0) {
-                answer->failure = FAILURE_MEMORY;
-                return -EIO;
-        }
+        free_domains(call, domains, count);
         return 0;
+}
 
-failed:
-        free(vm->definition);
-        free(vm->live);
-        *vm = (struct listed_vm){0};
+/* 0; 1 when the VM has gone meanwhile; -EIO after fail(). */
+static int list_one(struct call *call, const struct listing *listing)
+{
+        virDomainPtr domain = listing->domain;
+        char uuid[VIR_UUID_STRING_BUFLEN];
+        char *definition = NULL, *live = NULL;
+        int r = -EIO;
+
+        int active = call->libvirt.virDomainGetID(domain) != (unsigned int)-1;
+        const char *name = call->libvirt.virDomainGetName(domain);
+        if (!name || call->libvirt.virDomainGetUUIDString(domain, uuid) < 0)
+                goto out;
+        definition = call->libvirt.virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+        if (!definition)
+                goto out;
+        /* Of a VM that has devices the answer is to be of now, and not of when the list was made. */
+        if (vfioctl_domain_text_has_hostdev(definition, strlen(definition)))
+                active = call->libvirt.virDomainIsActive(domain);
+        live = active > 0 ? call->libvirt.virDomainGetXMLDesc(domain, 0) : NULL;
+        if (active < 0 || (active && !live))
+                goto out;
+        r = call->listed(&call->answer, &(struct listed_vm){.name = name,
+                                                            .uuid = uuid,
+                                                            .running = active,
+                                                            .flags = listing->flags,
+                                                            .definition = definition,
+                                                            .live = live});
+        if (r < 0)
+                call->answer.failure = FAILURE_MEMORY;
+out:
+        free(definition);
+        free(live);
+        if (r != -EIO)
+                return r;
         if (vanished(call))
                 return 1;
         fail(call);
         return -EIO;
 }
 
+static int list_all(struct call *call, virDomainPtr *domains, size_t n)
+{
+        _cleanup_free_ struct listing *listings = calloc(n, sizeof(*listings));
+        int r = 0;
+
+        if (!listings) {
+                call->answer.failure = FAILURE_MEMORY;
+                return -ENOMEM;
+        }
+        for (size_t i = 0; i < n; i++) {
+                listings[i].domain = domains[i];
+                if (call->libvirt.virDomainGetUUID(domains[i], listings[i].uuid) < 0) {
+                        fail(call);
+                        return -EIO;
+                }
+        }
+        qsort(listings, n, sizeof(*listings), compare_listings);
+        r = mark_listings(call, listings, n, VIR_CONNECT_LIST_DOMAINS_AUTOSTART, VFIOCTL_VMS_AUTOSTART);
+        if (r >= 0)
+                r = mark_listings(call, listings, n, VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE,
+                                  VFIOCTL_VMS_MANAGED_SAVE);
+        if (r >= 0)
+                r = mark_listings(call, listings, n, VIR_CONNECT_LIST_DOMAINS_TRANSIENT,
+                                  VFIOCTL_VMS_TRANSIENT);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = list_one(call, &listings[i]);
+        return r;
+}
+
 static void run_list(struct call *call)
 {
         virDomainPtr *domains = NULL;
-        int r = 0;
 
         int count = call->libvirt.virConnectListAllDomains(call->connection, &domains, 0);
-        if (count < 0) {
+        if (count < 0)
                 fail(call);
-                return;
-        }
-        for (int i = 0; i < count; i++) {
-                if (r >= 0)
-                        r = list_one(call, domains[i]);
-                (void)call->libvirt.virDomainFree(domains[i]);
-        }
-        free(domains);
+        else if (count > 0)
+                (void)list_all(call, domains, (size_t)count);
+        free_domains(call, domains, count);
 }
+
+/* ---- one VM ---- */
 
 static virDomainPtr look_up(struct call *call)
 {
@@ -405,9 +458,30 @@ out:
         (void)call->libvirt.virDomainFree(domain);
 }
 
+static void run_start(struct call *call)
+{
+        virDomainPtr domain = look_up(call);
+
+        if (!domain)
+                return;
+        if (call->libvirt.virDomainIsActive(domain) <= 0 && call->libvirt.virDomainCreate(domain) < 0) {
+                fail(call);
+                /* Somebody else was quicker. */
+                if (call->libvirt.virDomainIsActive(domain) > 0)
+                        answer_clear(&call->answer);
+        }
+        (void)call->libvirt.virDomainFree(domain);
+}
+
 /* ---- for the rest of the library ----------------------------------------------------------------- */
 
-int connection_open(const char *uri, bool read_only, unsigned int deadline, struct answer *answer,
+void connection_set_within(struct vfioctl_virt *virt, unsigned int within)
+{
+        virt->has_until = within > 0;
+        virt->until = task_now() + within;
+}
+
+int connection_open(const char *uri, bool read_only, unsigned int within, struct answer *answer,
                     struct vfioctl_virt **ret)
 {
         _cleanup_(call_freep) struct call *call = NULL;
@@ -415,6 +489,7 @@ int connection_open(const char *uri, bool read_only, unsigned int deadline, stru
 
         if (!virt)
                 return -ENOMEM;
+        connection_set_within(virt, within);
         int r = util_copy(uri ? uri : CONNECTION_URI, &virt->uri);
         if (r < 0)
                 return r;
@@ -425,7 +500,7 @@ int connection_open(const char *uri, bool read_only, unsigned int deadline, stru
         r = util_copy(virt->uri, &call->uri);
         if (r < 0)
                 return r;
-        r = perform(NULL, &call, deadline, answer);
+        r = perform(NULL, &call, time_left(virt, CONNECTION_OPEN_DEADLINE), answer);
         if (r < 0)
                 return r;
         virt->libvirt = call->libvirt;
@@ -444,7 +519,7 @@ struct vfioctl_virt *connection_close(struct vfioctl_virt *virt)
         if (virt->connection && !virt->stuck && call_new(run_close, NULL, &call) == 0) {
                 call->libvirt = virt->libvirt;
                 call->connection = virt->connection;
-                (void)call_run(&call, CONNECTION_OPEN_DEADLINE);
+                (void)call_run(&call, time_left(virt, CONNECTION_OPEN_DEADLINE));
                 (void)call_free(call);
         }
         free(virt->uri);
@@ -457,13 +532,16 @@ const char *connection_uri(const struct vfioctl_virt *virt)
         return virt->uri;
 }
 
-int connection_list(struct vfioctl_virt *virt, struct answer *answer)
+int connection_list(struct vfioctl_virt *virt, listed_fn listed, struct answer *answer)
 {
         _cleanup_(call_freep) struct call *call = NULL;
 
         int r = call_new(run_list, virt, &call);
         if (r < 0)
                 return r;
+        call->listed = listed;
+        call->answer.vms = util_steal(answer->vms);
+        call->answer.findings = util_steal(answer->findings);
         return perform(virt, &call, CONNECTION_REPORT_DEADLINE, answer);
 }
 
@@ -491,9 +569,26 @@ int connection_define(struct vfioctl_virt *virt, const char *name, const char *o
         if (util_copy(name, &call->name) < 0 || util_copy(old_xml, &call->old_xml) < 0 ||
             util_copy(new_xml, &call->new_xml) < 0)
                 return -ENOMEM;
-        bool asked = !virt->stuck;
+        bool asked = can_ask(virt);
         r = perform(virt, &call, CONNECTION_CHANGE_DEADLINE, answer);
         if (asked && answer->failure == FAILURE_TIMEOUT)
-                answer->failure = FAILURE_UNCERTAIN;
+                answer->failure = FAILURE_UNDEFINED;
+        return r;
+}
+
+int connection_start(struct vfioctl_virt *virt, const char *name, struct answer *answer)
+{
+        _cleanup_(call_freep) struct call *call = NULL;
+
+        int r = call_new(run_start, virt, &call);
+        if (r < 0)
+                return r;
+        r = util_copy(name, &call->name);
+        if (r < 0)
+                return r;
+        bool asked = can_ask(virt);
+        r = perform(virt, &call, CONNECTION_CHANGE_DEADLINE, answer);
+        if (asked && answer->failure == FAILURE_TIMEOUT)
+                answer->failure = FAILURE_UNSTARTED;
         return r;
 }

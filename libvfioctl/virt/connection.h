@@ -15,7 +15,8 @@
 
 #define CONNECTION_URI "qemu:///system"
 
-/* Milliseconds. The daemon may have to be started first; a change may wait for another job on that VM. */
+/* Milliseconds, each at most what vfioctl_virt_set_deadline() leaves. The daemon may have to be started
+ * first; a change may wait for another job on that VM. */
 #define CONNECTION_OPEN_DEADLINE   10000U
 #define CONNECTION_REPORT_DEADLINE 15000U
 #define CONNECTION_CHANGE_DEADLINE 30000U
@@ -25,7 +26,8 @@ enum failure {
         FAILURE_LIBVIRT,     /* `reason` is libvirt's */
         FAILURE_MEMORY,      /* ours */
         FAILURE_TIMEOUT,     /* no answer by the deadline */
-        FAILURE_UNCERTAIN,   /* the same, for a change that may have been made or may follow */
+        FAILURE_UNDEFINED,   /* the same, for a definition that may have been changed or may be yet */
+        FAILURE_UNSTARTED,   /* the same, for a start */
         FAILURE_MISSING,     /* libvirt is not installed */
         FAILURE_NOT_RUNNING, /* nothing listens there */
         FAILURE_ACCESS,      /* it listens, but not to us */
@@ -37,37 +39,49 @@ enum failure {
         FAILURE_READBACK,    /* it was defined, but could not be read afterwards */
 };
 
-/* One VM as libvirt lists it. */
-struct listed_vm {
-        char *name;
-        char *uuid;
-        bool running;
-        char *definition;
-        char *live; /* when running, else NULL */
-};
-
 /* What a call brought. */
 struct answer {
         enum failure failure;
         char *reason;
         char *xml;
-        struct listed_vm *vms;
-        size_t n_vms;
-        size_t allocated_vms;
+        struct vfioctl_vms *vms; /* these two for a list: the caller makes them, and listed_fn fills them */
+        struct vfioctl_findings *findings;
 };
+
+/* One VM as libvirt lists it; good as long as the call of listed_fn. */
+struct listed_vm {
+        const char *name;
+        const char *uuid;
+        bool running;
+        unsigned int flags; /* VFIOCTL_VMS_* */
+        const char *definition;
+        const char *live; /* when running, else NULL */
+};
+
+/*
+ * Told of each VM in turn, so that the texts of a thousand are never there at once. It runs in the call's
+ * thread: it may touch nothing but the answer. 0 or -ENOMEM.
+ */
+typedef int (*listed_fn)(struct answer *answer, const struct listed_vm *vm);
 
 struct vfioctl_virt;
 
 void answer_clear(struct answer *answer);
 #define _cleanup_answer_ _cleanup_(answer_clear)
 
-/* All return 0, -ENOMEM, or -EIO when answer->failure says why. `uri` NULL: CONNECTION_URI. */
-int connection_open(const char *uri, bool read_only, unsigned int deadline, struct answer *answer,
+/*
+ * All return 0, -ENOMEM, or -EIO when answer->failure says why. `uri` NULL: CONNECTION_URI. `within`: what
+ * this call and all later ones get together, in milliseconds; 0: no such limit.
+ */
+int connection_open(const char *uri, bool read_only, unsigned int within, struct answer *answer,
                     struct vfioctl_virt **ret);
-int connection_list(struct vfioctl_virt *virt, struct answer *answer);
+/* On failure the answer's lists are gone, as the thread may still be filling them. */
+int connection_list(struct vfioctl_virt *virt, listed_fn listed, struct answer *answer);
 int connection_read(struct vfioctl_virt *virt, const char *name, struct answer *answer);
 int connection_define(struct vfioctl_virt *virt, const char *name, const char *old_xml, const char *new_xml,
                       struct answer *answer);
+int connection_start(struct vfioctl_virt *virt, const char *name, struct answer *answer);
+void connection_set_within(struct vfioctl_virt *virt, unsigned int within);
 const char *connection_uri(const struct vfioctl_virt *virt);
 struct vfioctl_virt *connection_close(struct vfioctl_virt *virt);
 DEFINE_CLEANUP(struct vfioctl_virt, connection_close)

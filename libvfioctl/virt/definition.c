@@ -129,7 +129,14 @@ static int refuse_vm(struct vfioctl_findings *findings, const struct vfioctl_vir
                 if (r >= 0)
                         r = util_copy("systemctl restart libvirtd", &fix);
                 break;
-        case FAILURE_UNCERTAIN:
+        case FAILURE_UNSTARTED:
+                result = -EIO;
+                r = util_format(&text, "libvirt does not answer; whether VM \"%s\" starts is not known",
+                                shown);
+                if (r >= 0)
+                        r = util_copy("systemctl restart libvirtd", &fix);
+                break;
+        case FAILURE_UNDEFINED:
                 result = -EIO;
                 r = util_format(&text,
                                 "libvirt does not answer; whether VM \"%s\" was redefined is not known",
@@ -154,15 +161,33 @@ static int refuse_vm(struct vfioctl_findings *findings, const struct vfioctl_vir
         return r < 0 ? r : result;
 }
 
-VFIOCTL_EXPORT int vfioctl_virt_open(const char *uri, bool read_only, struct vfioctl_findings *findings,
-                                     struct vfioctl_virt **ret)
+/* A finding for what a call on VM `name` (NULL: on all) brought, where that is not our own failure. */
+static int explain(int r, struct vfioctl_findings *findings, const struct vfioctl_virt *virt,
+                   const char *name, const struct answer *answer)
+{
+        return answer->failure != FAILURE_NONE && r == -EIO ? refuse_vm(findings, virt, name, answer) : r;
+}
+
+VFIOCTL_EXPORT int vfioctl_virt_open_within(const char *uri, bool read_only, unsigned int milliseconds,
+                                            struct vfioctl_findings *findings, struct vfioctl_virt **ret)
 {
         _cleanup_answer_ struct answer answer = {0};
 
-        int r = connection_open(uri, read_only, CONNECTION_OPEN_DEADLINE, &answer, ret);
+        int r = connection_open(uri, read_only, milliseconds, &answer, ret);
         return answer.failure != FAILURE_NONE && r == -EIO
                        ? refuse_connection(findings, uri ? uri : CONNECTION_URI, &answer)
                        : r;
+}
+
+VFIOCTL_EXPORT int vfioctl_virt_open(const char *uri, bool read_only, struct vfioctl_findings *findings,
+                                     struct vfioctl_virt **ret)
+{
+        return vfioctl_virt_open_within(uri, read_only, 0, findings, ret);
+}
+
+VFIOCTL_EXPORT void vfioctl_virt_set_deadline(struct vfioctl_virt *virt, unsigned int milliseconds)
+{
+        connection_set_within(virt, milliseconds);
 }
 
 VFIOCTL_EXPORT struct vfioctl_virt *vfioctl_virt_free(struct vfioctl_virt *virt)
@@ -170,67 +195,107 @@ VFIOCTL_EXPORT struct vfioctl_virt *vfioctl_virt_free(struct vfioctl_virt *virt)
         return connection_close(virt);
 }
 
-/* Adds what one definition names; a definition that we cannot read is told, and the others go on. */
-static int add_devices(struct vfioctl_vms *vms, int index, const char *name, const char *xml,
-                       struct vfioctl_findings *findings)
-{
-        _cleanup_(vfioctl_domain_freep) struct vfioctl_domain *domain = NULL;
-        _cleanup_free_ char *error = NULL, *text = NULL, *shown = NULL;
+/* ---- the list ---- */
 
-        int r = vfioctl_domain_parse(xml, strlen(xml), &domain, &error);
-        if (r == -ENOMEM)
-                return r;
-        if (r < 0) {
-                r = text_printable(name, TEXT_NAME_MAX, &shown);
-                if (r < 0)
-                        return r;
-                r = util_format(&text, "the definition of VM \"%s\" cannot be read: %s", shown,
-                                error ? error : strerror(-r));
-                if (r < 0)
-                        return r;
-                return report(findings, VFIOCTL_WARNING, "vm-unreadable", shown, text, NULL);
-        }
-        for (size_t i = 0; i < domain->n_hostdevs; i++) {
-                r = vfioctl_vms_add_device(vms, (size_t)index, &domain->hostdevs[i].host);
+/* The definition of one VM cannot be read: that is told, and the others go on. */
+static int warn_unreadable(struct vfioctl_findings *findings, const char *name, const char *error)
+{
+        _cleanup_free_ char *text = NULL, *shown = NULL;
+
+        int r = text_printable(name, TEXT_NAME_MAX, &shown);
+        if (r >= 0)
+                r = util_format(&text, "the definition of VM \"%s\" cannot be read: %s", shown, error);
+        return r < 0 ? r : report(findings, VFIOCTL_WARNING, "vm-unreadable", shown, text, NULL);
+}
+
+static int add_assignments(struct vfioctl_vms *vms, size_t index, const struct vfioctl_domain *domain)
+{
+        for (size_t i = 0; i < domain->n_gpus; i++) {
+                const struct vfioctl_domain_entry *entry = &domain->gpus[i].public;
+                int r = vfioctl_vms_add_assignment(vms, index,
+                                                   &(struct vfioctl_assignment){
+                                                           .name = entry->name,
+                                                           .identity = entry->identity,
+                                                           .functions = entry->functions,
+                                                           .n_functions = entry->n_functions,
+                                                           .is_edited = entry->is_edited,
+                                                   });
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-static inline struct vfioctl_vms *vms_free(struct vfioctl_vms *vms)
+/* Adds what one text says: `is_live` that of the running instance. Most have no device, and are not parsed.
+ */
+static int add_text(struct answer *answer, size_t index, const struct listed_vm *vm, const char *xml,
+                    bool is_live)
 {
-        return vfioctl_vms_free(vms);
+        _cleanup_(vfioctl_domain_freep) struct vfioctl_domain *domain = NULL;
+        _cleanup_free_ char *error = NULL;
+        size_t size = strlen(xml);
+
+        if (!vfioctl_domain_text_has_hostdev(xml, size) &&
+            (is_live || !strstr(xml, VFIOCTL_DOMAIN_NAMESPACE)))
+                return 0;
+        int r = vfioctl_domain_parse(xml, size, &domain, &error);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return warn_unreadable(answer->findings, vm->name, error ? error : strerror(-r));
+        /* What libvirt calls the definition of a transient VM goes with its instance. */
+        bool is_defined = !(vm->flags & VFIOCTL_VMS_TRANSIENT);
+        for (size_t i = 0; i < domain->n_hostdevs && r >= 0; i++) {
+                if (is_live)
+                        r = vfioctl_vms_add_running_device(answer->vms, index, &domain->hostdevs[i].host);
+                else if (is_defined)
+                        r = vfioctl_vms_add_device(answer->vms, index, &domain->hostdevs[i].host);
+        }
+        return r < 0 || is_live ? r : add_assignments(answer->vms, index, domain);
 }
-DEFINE_CLEANUP(struct vfioctl_vms, vms_free)
+
+static int add_vm(struct answer *answer, const struct listed_vm *vm)
+{
+        int index = vfioctl_vms_add(answer->vms, vm->name, vm->uuid, vm->running);
+        if (index < 0)
+                return index;
+        int r = vfioctl_vms_set_flags(answer->vms, (size_t)index, vm->flags);
+        if (r >= 0)
+                r = add_text(answer, (size_t)index, vm, vm->definition, false);
+        if (r >= 0 && vm->live)
+                r = add_text(answer, (size_t)index, vm, vm->live, true);
+        return r;
+}
 
 VFIOCTL_EXPORT int vfioctl_virt_list(struct vfioctl_virt *virt, struct vfioctl_findings *findings,
                                      struct vfioctl_vms **ret)
 {
         _cleanup_answer_ struct answer answer = {0};
-        _cleanup_(vms_freep) struct vfioctl_vms *vms = NULL;
 
-        int r = connection_list(virt, &answer);
+        int r = vfioctl_vms_new(&answer.vms);
+        if (r >= 0)
+                r = vfioctl_findings_new(&answer.findings);
+        if (r >= 0)
+                r = connection_list(virt, add_vm, &answer);
         if (r < 0)
-                return answer.failure != FAILURE_NONE && r == -EIO ? refuse_vm(findings, virt, NULL, &answer)
-                                                                   : r;
-        r = vfioctl_vms_new(&vms);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < answer.n_vms; i++) {
-                const struct listed_vm *vm = &answer.vms[i];
-
-                int index = vfioctl_vms_add(vms, vm->name, vm->uuid, vm->running);
-                if (index < 0)
-                        return index;
-                r = add_devices(vms, index, vm->name, vm->definition, findings);
-                if (r >= 0 && vm->live)
-                        r = add_devices(vms, index, vm->name, vm->live, findings);
+                return explain(r, findings, virt, NULL, &answer);
+        for (size_t i = 0; i < vfioctl_findings_count(answer.findings); i++) {
+                r = vfioctl_findings_add(findings, vfioctl_findings_get(answer.findings, i));
                 if (r < 0)
                         return r;
         }
-        *ret = util_steal(vms);
+        *ret = util_steal(answer.vms);
         return 0;
+}
+
+/* ---- one VM ---- */
+
+VFIOCTL_EXPORT int vfioctl_virt_start(struct vfioctl_virt *virt, const char *name,
+                                      struct vfioctl_findings *findings)
+{
+        _cleanup_answer_ struct answer answer = {0};
+
+        return explain(connection_start(virt, name, &answer), findings, virt, name, &answer);
 }
 
 VFIOCTL_EXPORT int vfioctl_virt_read(struct vfioctl_virt *virt, const char *name,
@@ -243,8 +308,7 @@ VFIOCTL_EXPORT int vfioctl_virt_read(struct vfioctl_virt *virt, const char *name
 
         int r = connection_read(virt, name, &answer);
         if (r < 0)
-                return answer.failure != FAILURE_NONE && r == -EIO ? refuse_vm(findings, virt, name, &answer)
-                                                                   : r;
+                return explain(r, findings, virt, name, &answer);
         r = vfioctl_domain_parse(answer.xml, strlen(answer.xml), &domain, &error);
         if (r == -ENOMEM)
                 return r;
@@ -266,8 +330,7 @@ VFIOCTL_EXPORT int vfioctl_virt_define(struct vfioctl_virt *virt, const char *na
 
         int r = connection_define(virt, name, old_xml, new_xml, &answer);
         if (r < 0)
-                return answer.failure != FAILURE_NONE && r == -EIO ? refuse_vm(findings, virt, name, &answer)
-                                                                   : r;
+                return explain(r, findings, virt, name, &answer);
         if (ret_now)
                 *ret_now = util_steal(answer.xml);
         return 0;

@@ -149,8 +149,24 @@ int vfioctl_virt_open(const char *uri, bool read_only, struct vfioctl_findings *
 struct vfioctl_virt *vfioctl_virt_free(struct vfioctl_virt *virt);
 
 /**
- * Every VM with the PCI functions that its definition or its running instance names. A definition that cannot
- * be read gives a warning "vm-unreadable". -EIO and a refusal "libvirt-failed" when libvirt fails. Since 0.1.
+ * The same for a program that nobody looks at: this call and all further ones with the connection get
+ * `milliseconds` together, and no call more than it gets anyway; 0 is no such limit. When they are used up,
+ * what follows fails like a call that got no answer, and is not even begun. Since 0.1.
+ */
+int vfioctl_virt_open_within(const char *uri, bool read_only, unsigned int milliseconds,
+                             struct vfioctl_findings *findings, struct vfioctl_virt **ret);
+
+/**
+ * Gives all further calls `milliseconds` together, from now on and whatever there was before; 0 takes the
+ * limit away. A connection that did not answer stays given up. Since 0.1.
+ */
+void vfioctl_virt_set_deadline(struct vfioctl_virt *virt, unsigned int milliseconds);
+
+/**
+ * Every VM, ordered by UUID, with its flags, with the PCI functions that its definition and its running
+ * instance name, and with the assignments that our metadata in the definition records. A transient VM has no
+ * definition: of it only the instance counts. Only what names devices is parsed; a text that cannot be gives
+ * a warning "vm-unreadable". -EIO and a refusal "libvirt-failed" when libvirt fails. Since 0.1.
  */
 int vfioctl_virt_list(struct vfioctl_virt *virt, struct vfioctl_findings *findings, struct vfioctl_vms **ret);
 
@@ -174,6 +190,14 @@ int vfioctl_virt_read(struct vfioctl_virt *virt, const char *name, struct vfioct
  */
 int vfioctl_virt_define(struct vfioctl_virt *virt, const char *name, const char *old_xml, const char *new_xml,
                         struct vfioctl_findings *findings, char **ret_now);
+
+/**
+ * Starts VM `name` (or with this UUID), as `virsh start` does: with a managed save it goes on from there. 0
+ * also when it runs already. Refusals: "vm-unknown" (-EPERM); -EIO and "libvirt-failed" with libvirt's
+ * reason, which may be that of a hook. A start that was given up for its deadline may still happen. Since
+ * 0.1.
+ */
+int vfioctl_virt_start(struct vfioctl_virt *virt, const char *name, struct vfioctl_findings *findings);
 
 #ifdef __cplusplus
 }

@@ -5,20 +5,21 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include <libvirt/libvirt.h>
+
 #include "connection.h"
 #include "lazy.h"
+#include "model.h"
 
 /* libvirt's test driver is libvirt itself with VMs in memory: no daemon, no root. */
 #define NODE "test://" VFIOCTL_TEST_DATA "/node.xml"
 
-DEFINE_CLEANUP(struct vfioctl_findings, vfioctl_findings_free)
 DEFINE_CLEANUP(struct vfioctl_domain, vfioctl_domain_free)
 DEFINE_CLEANUP(struct vfioctl_virt, vfioctl_virt_free)
 DEFINE_CLEANUP(struct vfioctl_vms, vfioctl_vms_free)
-#define _cleanup_findings_ _cleanup_(vfioctl_findings_freep)
-#define _cleanup_domain_   _cleanup_(vfioctl_domain_freep)
-#define _cleanup_virt_     _cleanup_(vfioctl_virt_freep)
-#define _cleanup_vms_      _cleanup_(vfioctl_vms_freep)
+#define _cleanup_domain_ _cleanup_(vfioctl_domain_freep)
+#define _cleanup_virt_   _cleanup_(vfioctl_virt_freep)
+#define _cleanup_vms_    _cleanup_(vfioctl_vms_freep)
 
 static const struct vfioctl_address die[] = {{.bus = 6}, {.bus = 6, .function = 1}};
 
@@ -222,27 +223,138 @@ static void test_list(void **state)
                             "00000000-0000-4000-8000-000000000004");
 }
 
+/* A GPU, from a snapshot of the fields that matter here. */
+static const struct vfioctl_gpu *die_gpu(void)
+{
+        static struct vfioctl_function functions[2];
+        static struct vfioctl_function *list[] = {&functions[0], &functions[1]};
+        static struct vfioctl_gpu gpu = {.functions = list, .n_functions = 2};
+
+        functions[0].address = die[0];
+        functions[1].address = die[1];
+        return &gpu;
+}
+
+static struct vfioctl_vms *list(struct vfioctl_virt *virt)
+{
+        _cleanup_findings_ struct vfioctl_findings *findings = new_findings();
+        struct vfioctl_vms *vms = NULL;
+
+        assert_int_equal(vfioctl_virt_list(virt, findings, &vms), 0);
+        assert_int_equal(vfioctl_findings_count(findings), 0);
+        return vms;
+}
+
+static void assert_gpu(const struct vfioctl_vms *vms, const char *name, bool defines, bool runs)
+{
+        size_t index = find_vm(vms, name);
+
+        assert_int_equal(vfioctl_vms_defines_gpu(vms, index, die_gpu()), defines);
+        assert_int_equal(vfioctl_vms_runs_gpu(vms, index, die_gpu()), runs);
+        assert_int_equal(vfioctl_vms_has_gpu(vms, index, die_gpu()), defines || runs);
+}
+
+static void define(struct vfioctl_virt *virt, const char *name, bool with)
+{
+        _cleanup_findings_ struct vfioctl_findings *findings = new_findings();
+        _cleanup_domain_ struct vfioctl_domain *domain = NULL;
+        _cleanup_free_ char *before = NULL, *after = NULL;
+
+        assert_int_equal(vfioctl_virt_read(virt, name, findings, &domain, &before), 0);
+        if (with) {
+                after = with_gpu(domain);
+        } else {
+                assert_true(vfioctl_domain_remove_gpu(domain, die, 2) > 0);
+                assert_int_equal(vfioctl_domain_format(domain, &after), 0);
+        }
+        assert_int_equal(vfioctl_virt_define(virt, name, before, after, findings, NULL), 0);
+}
+
 /* What a running VM has counts, also when its definition has it no more; and the other way round. */
-static void test_collects_both(void **state)
+static void test_tells_both_apart(void **state)
+{
+        _cleanup_virt_ struct vfioctl_virt *virt = open_uri(NODE, false);
+        _cleanup_vms_ struct vfioctl_vms *before = list(virt);
+
+        (void)state;
+        assert_gpu(before, "running", true, true);
+        assert_gpu(before, "whole", false, false);
+        define(virt, "running", false);
+        define(virt, "whole", true);
+        _cleanup_vms_ struct vfioctl_vms *after = list(virt);
+        assert_gpu(after, "running", false, true);
+        assert_gpu(after, "whole", true, false);
+}
+
+static void test_lists_flags(void **state)
+{
+        _cleanup_virt_ struct vfioctl_virt *virt = open_uri(NODE, true);
+        _cleanup_vms_ struct vfioctl_vms *vms = list(virt);
+        /* The test driver cannot read autostart from a node: libvirt's own call sets it. */
+        virConnectPtr own = virConnectOpen("test:///default");
+        virDomainPtr domain = virDomainLookupByName(own, "test");
+
+        (void)state;
+        for (size_t i = 0; i < vfioctl_vms_count(vms); i++) {
+                const char *name = vfioctl_vms_name(vms, i);
+                assert_int_equal(vfioctl_vms_is_transient(vms, i), util_equal(name, "transient"));
+                assert_int_equal(vfioctl_vms_has_managed_save(vms, i),
+                                 util_equal(name, "saved's one") || util_equal(name, "--help"));
+                assert_false(vfioctl_vms_is_autostart(vms, i));
+        }
+        assert_int_equal(virDomainSetAutostart(domain, 1), 0);
+        _cleanup_virt_ struct vfioctl_virt *simple = open_uri("test:///default", true);
+        _cleanup_vms_ struct vfioctl_vms *started = list(simple);
+        assert_true(vfioctl_vms_is_autostart(started, find_vm(started, "test")));
+        assert_int_equal(virDomainFree(domain), 0);
+        assert_int_equal(virConnectClose(own), 0);
+}
+
+static void test_lists_assignments(void **state)
+{
+        _cleanup_virt_ struct vfioctl_virt *virt = open_uri(NODE, false);
+
+        (void)state;
+        define(virt, "whole", true);
+        define(virt, "running", false);
+        define(virt, "running", true);
+        _cleanup_vms_ struct vfioctl_vms *vms = list(virt);
+        const char *const names[] = {"whole", "running"};
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                size_t index = find_vm(vms, names[i]);
+                assert_int_equal(vfioctl_vms_assignment_count(vms, index), 1);
+                const struct vfioctl_assignment *assignment = vfioctl_vms_assignment(vms, index, 0);
+                assert_string_equal(assignment->name, "2a");
+                assert_string_equal(assignment->identity, "id");
+                assert_int_equal(assignment->n_functions, 2);
+                assert_int_equal(vfioctl_address_compare(&assignment->functions[1], &die[1]), 0);
+                assert_false(assignment->is_edited);
+        }
+        assert_int_equal(vfioctl_vms_assignment_count(vms, find_vm(vms, "..")), 0);
+}
+
+static void test_start(void **state)
 {
         _cleanup_findings_ struct vfioctl_findings *findings = new_findings();
         _cleanup_virt_ struct vfioctl_virt *virt = open_uri(NODE, false);
-        _cleanup_domain_ struct vfioctl_domain *domain = NULL;
-        _cleanup_free_ char *before = NULL, *without = NULL;
-        _cleanup_answer_ struct answer answer = {0};
+        _cleanup_virt_ struct vfioctl_virt *reader = open_uri(NODE, true);
 
         (void)state;
-        assert_int_equal(vfioctl_virt_read(virt, "running", findings, &domain, &before), 0);
-        assert_int_equal(vfioctl_domain_remove_gpu(domain, die, 2), 1);
-        assert_int_equal(vfioctl_domain_format(domain, &without), 0);
-        assert_int_equal(vfioctl_virt_define(virt, "running", before, without, findings, NULL), 0);
-        assert_int_equal(connection_list(virt, &answer), 0);
-        for (size_t i = 0; i < answer.n_vms; i++) {
-                if (!util_equal(answer.vms[i].name, "running"))
-                        continue;
-                assert_null(strstr(answer.vms[i].definition, "<hostdev"));
-                assert_non_null(strstr(answer.vms[i].live, "<hostdev"));
-        }
+        assert_int_equal(vfioctl_virt_start(virt, "whole", findings), 0);
+        assert_int_equal(vfioctl_virt_start(virt, "whole", findings), 0);
+        assert_int_equal(vfioctl_virt_start(virt, "00000000-0000-4000-8000-000000000006", findings), 0);
+        assert_int_equal(vfioctl_findings_count(findings), 0);
+        _cleanup_vms_ struct vfioctl_vms *vms = list(virt);
+        assert_true(vfioctl_vms_is_running(vms, find_vm(vms, "whole")));
+        assert_true(vfioctl_vms_is_running(vms, find_vm(vms, "..")));
+
+        assert_int_equal(vfioctl_virt_start(virt, "none", findings), -EPERM);
+        assert_finding(findings, "vm-unknown", "none", "virsh -c " NODE " list --all");
+        assert_int_equal(vfioctl_virt_start(reader, "whole", findings), -EIO);
+        assert_finding(findings, "libvirt-failed", "whole", NULL);
+        const struct vfioctl_finding *last =
+                vfioctl_findings_get(findings, vfioctl_findings_count(findings) - 1);
+        assert_non_null(strstr(last->text, "read only"));
 }
 
 static void test_unreachable(void **state)
@@ -297,6 +409,31 @@ static long milliseconds(void)
 
         assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
         return now.tv_sec * 1000L + now.tv_nsec / 1000000L;
+}
+
+/* Calls get what is left of their time, and none begins when nothing is. */
+static void test_deadline(void **state)
+{
+        const struct timespec nap = {.tv_nsec = 30 * 1000000L};
+        _cleanup_findings_ struct vfioctl_findings *findings = new_findings();
+        struct vfioctl_virt *opened = NULL;
+
+        (void)state;
+        assert_int_equal(vfioctl_virt_open_within(NODE, false, 60000, findings, &opened), 0);
+        _cleanup_virt_ struct vfioctl_virt *virt = opened;
+        assert_int_equal(vfioctl_virt_start(virt, "whole", findings), 0);
+        vfioctl_virt_set_deadline(virt, 10);
+        assert_int_equal(nanosleep(&nap, NULL), 0);
+        assert_int_equal(vfioctl_virt_start(virt, "..", findings), -EIO);
+        assert_finding(findings, "libvirt-failed", "..", "systemctl restart libvirtd");
+        struct vfioctl_vms *untouched = NULL;
+        assert_int_equal(vfioctl_virt_list(virt, findings, &untouched), -EIO);
+        assert_null(untouched);
+        /* It was never asked, so it is still good. */
+        vfioctl_virt_set_deadline(virt, 0);
+        _cleanup_vms_ struct vfioctl_vms *vms = list(virt);
+        assert_false(vfioctl_vms_is_running(vms, find_vm(vms, "..")));
+        assert_true(vfioctl_vms_is_running(vms, find_vm(vms, "whole")));
 }
 
 /* A socket that takes connections and never answers, like a daemon that hangs. */
@@ -355,7 +492,9 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_stale),
                 cmocka_unit_test(test_define_refused), cmocka_unit_test(test_read_refused),
-                cmocka_unit_test(test_list),           cmocka_unit_test(test_collects_both),
+                cmocka_unit_test(test_list),           cmocka_unit_test(test_tells_both_apart),
+                cmocka_unit_test(test_lists_flags),    cmocka_unit_test(test_lists_assignments),
+                cmocka_unit_test(test_start),          cmocka_unit_test(test_deadline),
                 cmocka_unit_test(test_unreachable),    cmocka_unit_test(test_deaf_daemon),
                 cmocka_unit_test(test_default_node),   cmocka_unit_test(test_not_installed),
         };
