@@ -74,6 +74,20 @@ static void refuse_doctype(void *userdata, const xmlChar *name, const xmlChar *e
         xmlStopParser(parser);
 }
 
+/*
+ * What libxml2 takes for another encoding by its first bytes (XML 1.0, appendix F). libvirt writes UTF-8 and
+ * nothing else; and libxml2 prints what it cannot recode.
+ */
+static bool is_recoded(const char *xml, size_t size)
+{
+        static const char marks[][5] = {"\xff\xfe", "\xfe\xff", "\x4c\x6f\xa7\x94"};
+
+        for (size_t i = 0; i < ELEMENTSOF(marks); i++)
+                if (size >= strlen(marks[i]) && memcmp(xml, marks[i], strlen(marks[i])) == 0)
+                        return true;
+        return memchr(xml, '\0', size < 4 ? size : 4) != NULL;
+}
+
 static int parse_document(const char *xml, size_t size, xmlDoc **ret, char **ret_error)
 {
         struct complaint complaint = {0};
@@ -86,7 +100,7 @@ static int parse_document(const char *xml, size_t size, xmlDoc **ret, char **ret
         parser->sax->serror = note_error;
         parser->sax->internalSubset = refuse_doctype;
         _cleanup_(document_freep) xmlDoc *document =
-                xmlCtxtReadMemory(parser, xml, (int)size, NULL, NULL, XML_PARSE_NONET);
+                xmlCtxtReadMemory(parser, xml, (int)size, NULL, NULL, XML_PARSE_NONET | XML_PARSE_IGNORE_ENC);
         /* An undeclared prefix is an error after which the parser gives a document all the same. */
         int r = document && !complaint.text ? 0 : -EINVAL;
         if (complaint.no_memory)
@@ -213,6 +227,10 @@ static int parse_domain(const char *xml, size_t size, struct vfioctl_domain **re
         if (size > XML_SIZE_MAX) {
                 r = util_format(ret_error, "larger than %u MiB", XML_SIZE_MAX >> 20);
                 return r < 0 ? r : -E2BIG;
+        }
+        if (is_recoded(xml, size)) {
+                r = util_format(ret_error, "it is not in UTF-8");
+                return r < 0 ? r : -EINVAL;
         }
         _cleanup_(document_freep) xmlDoc *document = NULL;
         r = parse_document(xml, size, &document, ret_error);

@@ -26,7 +26,7 @@ struct vfioctl_virt;
 #define VFIOCTL_DOMAIN_NAMESPACE "urn:vfioctl:domain:1"
 
 /**
- * Parses a libvirt domain definition: no network, no entities, at most 10 MiB.
+ * Parses a libvirt domain definition: UTF-8 whatever it declares, no network, no entities, at most 10 MiB.
  * Errors: -EINVAL when it is no well-formed <domain> with a name, -E2BIG, -ENOMEM; the parser's reason
  * goes to *ret_error when that is not NULL (the caller's to free). A DOCTYPE is refused. Since 0.1.
  */

@@ -12,6 +12,11 @@ static void test_refuses(void **state)
                 "\x7f"
                 "ELF\x02\x01\x01",
                 "\xff\xfe<\x01",
+                "\xff\xfe\xd8\x01",
+                "\xfe\xff<\x01",
+                "\x4c\x6f\xa7\x94\x93",
+                "<?xml version='1.0' encoding='ISO-8859-1'?><domain><name>\xe9</name></domain>",
+                "<?xml version='1.0' encoding='UTF-7'?>+ADw-domain><name>n</name></domain>",
                 "<domain>",
                 "<domain><name>n</name></doman>",
                 "<domain/>",
