@@ -25,20 +25,27 @@ int virt_load(struct virt_calls *ret)
                 return -ENOENT;
         }
         if (!resolve(calls.library, "vfioctl_virt_open", &calls.open) ||
+            !resolve(calls.library, "vfioctl_virt_open_within", &calls.open_within) ||
+            !resolve(calls.library, "vfioctl_virt_set_deadline", &calls.set_deadline) ||
             !resolve(calls.library, "vfioctl_virt_free", &calls.free) ||
             !resolve(calls.library, "vfioctl_virt_list", &calls.list) ||
             !resolve(calls.library, "vfioctl_virt_read", &calls.read) ||
             !resolve(calls.library, "vfioctl_virt_define", &calls.define) ||
+            !resolve(calls.library, "vfioctl_virt_start", &calls.start) ||
             !resolve(calls.library, "vfioctl_domain_parse", &calls.domain_parse) ||
             !resolve(calls.library, "vfioctl_domain_free", &calls.domain_free) ||
             !resolve(calls.library, "vfioctl_domain_format", &calls.domain_format) ||
             !resolve(calls.library, "vfioctl_domain_name", &calls.domain_name) ||
+            !resolve(calls.library, "vfioctl_domain_uuid", &calls.domain_uuid) ||
             !resolve(calls.library, "vfioctl_domain_numa_node", &calls.domain_numa_node) ||
             !resolve(calls.library, "vfioctl_domain_hostdev_count", &calls.hostdev_count) ||
             !resolve(calls.library, "vfioctl_domain_hostdev", &calls.hostdev) ||
             !resolve(calls.library, "vfioctl_domain_hostdev_is_ours", &calls.hostdev_is_ours) ||
             !resolve(calls.library, "vfioctl_domain_add_gpu", &calls.add_gpu) ||
-            !resolve(calls.library, "vfioctl_domain_remove_gpu", &calls.remove_gpu))
+            !resolve(calls.library, "vfioctl_domain_remove_gpu", &calls.remove_gpu) ||
+            !resolve(calls.library, "vfioctl_domain_gpu_count", &calls.gpu_count) ||
+            !resolve(calls.library, "vfioctl_domain_gpu_entry", &calls.gpu_entry) ||
+            !resolve(calls.library, "vfioctl_domain_move_gpus", &calls.move_gpus))
                 return -ENOSYS;
         /* Never closed: libvirt leaves threads and atexit handlers behind. */
         *ret = calls;

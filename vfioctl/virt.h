@@ -7,26 +7,33 @@
 #include "cli.h"
 
 /*
- * libvfioctl-virt, loaded when a verb needs it: it brings libvirt, libxml2 and all that they load, which
- * costs more than everything else that this program does.
+ * libvfioctl-virt, loaded when a verb needs it: it brings libxml2, and libvirt with the first connection,
+ * which cost more than everything else that this program does.
  */
 struct virt_calls {
         void *library;
         __typeof__(vfioctl_virt_open) *open;
+        __typeof__(vfioctl_virt_open_within) *open_within;
+        __typeof__(vfioctl_virt_set_deadline) *set_deadline;
         __typeof__(vfioctl_virt_free) *free;
         __typeof__(vfioctl_virt_list) *list;
         __typeof__(vfioctl_virt_read) *read;
         __typeof__(vfioctl_virt_define) *define;
+        __typeof__(vfioctl_virt_start) *start;
         __typeof__(vfioctl_domain_parse) *domain_parse;
         __typeof__(vfioctl_domain_free) *domain_free;
         __typeof__(vfioctl_domain_format) *domain_format;
         __typeof__(vfioctl_domain_name) *domain_name;
+        __typeof__(vfioctl_domain_uuid) *domain_uuid;
         __typeof__(vfioctl_domain_numa_node) *domain_numa_node;
         __typeof__(vfioctl_domain_hostdev_count) *hostdev_count;
         __typeof__(vfioctl_domain_hostdev) *hostdev;
         __typeof__(vfioctl_domain_hostdev_is_ours) *hostdev_is_ours;
         __typeof__(vfioctl_domain_add_gpu) *add_gpu;
         __typeof__(vfioctl_domain_remove_gpu) *remove_gpu;
+        __typeof__(vfioctl_domain_gpu_count) *gpu_count;
+        __typeof__(vfioctl_domain_gpu_entry) *gpu_entry;
+        __typeof__(vfioctl_domain_move_gpus) *move_gpus;
 };
 
 /* Complains and returns a negative errno when the library is not there. */
