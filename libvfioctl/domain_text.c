@@ -48,8 +48,9 @@ static bool may_be_recoded(const char *xml, size_t size)
 VFIOCTL_EXPORT bool vfioctl_domain_text_has_hostdev(const char *xml, size_t size)
 {
         static const char tag[] = "<hostdev";
+        if (!xml || size == 0)
+                return false;
         const char *at = xml, *end = xml + size;
-
         if (size >= 2 && (memcmp(xml, "\xfe\xff", 2) == 0 || memcmp(xml, "\xff\xfe", 2) == 0))
                 return true;
         if (size >= 3 && memcmp(xml, "\xef\xbb\xbf", 3) == 0)
