@@ -10,6 +10,7 @@
 #include "connection.h"
 #include "lazy.h"
 #include "model.h"
+#include "task.h"
 
 /* libvirt's test driver is libvirt itself with VMs in memory: no daemon, no root. */
 #define NODE "test://" VFIOCTL_TEST_DATA "/node.xml"
@@ -31,6 +32,22 @@ int __wrap_lazy_open(const char *soname, const struct lazy_symbol *symbols, size
 int __wrap_lazy_open(const char *soname, const struct lazy_symbol *symbols, size_t count, void *calls)
 {
         return libvirt_missing ? -ENOSYS : __real_lazy_open(soname, symbols, count, calls);
+}
+
+static bool answers_late;
+
+int __real_task_run(struct task *task, unsigned int milliseconds);
+int __wrap_task_run(struct task *task, unsigned int milliseconds);
+
+/* What misses its deadline does its work all the same, and is gone then. */
+int __wrap_task_run(struct task *task, unsigned int milliseconds)
+{
+        int r = __real_task_run(task, milliseconds);
+
+        if (!answers_late || r < 0)
+                return r;
+        task->destroy(task);
+        return -ETIMEDOUT;
 }
 
 static struct vfioctl_findings *new_findings(void)
@@ -436,6 +453,42 @@ static void test_deadline(void **state)
         assert_true(vfioctl_vms_is_running(vms, find_vm(vms, "whole")));
 }
 
+/* What was asked for and not answered may have happened; what is asked for afterwards is not. */
+static void test_left_behind(void **state)
+{
+        static const struct {
+                const char *text;
+                const char *culprit;
+        } expected[] = {
+                {"libvirt does not answer; whether VM \"whole\" starts is not known", "whole"},
+                {"libvirt does not answer; whether VM \"whole\" was redefined is not known", "whole"},
+                {"libvirt does not answer", NULL},
+                {"libvirt does not answer", "whole"},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(expected); i++) {
+                _cleanup_findings_ struct vfioctl_findings *findings = new_findings();
+                _cleanup_virt_ struct vfioctl_virt *virt = open_uri(NODE, false);
+                struct vfioctl_domain *domain = NULL;
+                struct vfioctl_vms *vms = NULL;
+                answers_late = true;
+                assert_int_equal(i == 0   ? vfioctl_virt_start(virt, "whole", findings)
+                                 : i == 1 ? vfioctl_virt_define(virt, "whole", "", "", findings, NULL)
+                                 : i == 2 ? vfioctl_virt_list(virt, findings, &vms)
+                                          : vfioctl_virt_read(virt, "whole", findings, &domain, NULL),
+                                 -EIO);
+                answers_late = false;
+                assert_finding(findings, "libvirt-failed", expected[i].culprit, "systemctl restart libvirtd");
+                assert_string_equal(vfioctl_findings_get(findings, 0)->text, expected[i].text);
+                /* The connection is given up, whatever time there is. */
+                vfioctl_virt_set_deadline(virt, 60000);
+                assert_int_equal(vfioctl_virt_start(virt, "..", findings), -EIO);
+                assert_string_equal(vfioctl_findings_get(findings, 1)->text, "libvirt does not answer");
+                assert_true(!vms && !domain);
+        }
+}
+
 /* A socket that takes connections and never answers, like a daemon that hangs. */
 static void test_deaf_daemon(void **state)
 {
@@ -495,8 +548,9 @@ int main(void)
                 cmocka_unit_test(test_list),           cmocka_unit_test(test_tells_both_apart),
                 cmocka_unit_test(test_lists_flags),    cmocka_unit_test(test_lists_assignments),
                 cmocka_unit_test(test_start),          cmocka_unit_test(test_deadline),
-                cmocka_unit_test(test_unreachable),    cmocka_unit_test(test_deaf_daemon),
-                cmocka_unit_test(test_default_node),   cmocka_unit_test(test_not_installed),
+                cmocka_unit_test(test_left_behind),    cmocka_unit_test(test_unreachable),
+                cmocka_unit_test(test_deaf_daemon),    cmocka_unit_test(test_default_node),
+                cmocka_unit_test(test_not_installed),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
