@@ -477,14 +477,14 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
                 ctx->settings = calloc(KEY_COUNT, sizeof(*ctx->settings));
         if (!ctx->settings || vfioctl_findings_new(&ctx->config_findings) < 0)
                 return -ENOMEM;
+        int r = config_refuse_odd(ctx, PATH_LIB_DIR "/" CONFIG_NAME, &count, ret_error);
+        if (r >= 0)
+                r = config_refuse_odd(ctx, PATH_ETC_DIR "/" CONFIG_NAME, &count, ret_error);
+        if (r < 0 || count == 0)
+                return r;
         struct econf_calls loaded, *econf = &loaded;
         if (lazy_open("libeconf.so.0", econf_symbols, ELEMENTSOF(econf_symbols), econf) < 0)
                 return config_fail(ret_error, "the configuration cannot be read: libeconf is missing");
-        int r = config_refuse_odd(ctx, PATH_LIB_DIR "/" CONFIG_NAME, ret_error);
-        if (r >= 0)
-                r = config_refuse_odd(ctx, PATH_ETC_DIR "/" CONFIG_NAME, ret_error);
-        if (r < 0)
-                return r;
         r = util_format(&vendor, "%s" PATH_LIB_DIR "/" CONFIG_NAME, ctx->root);
         if (r < 0)
                 return r;
@@ -493,7 +493,8 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
                 return r;
         econf_err e = econf->econf_readDirsHistory(&files, &count, vendor, local, CONFIG_NAME, CONFIG_SUFFIX,
                                                    "=", "#");
-        /* Freed already in there; the pointer is what is left of it. */
+        /* There was a file, but it cannot be read: freed already in there, and the pointer is what is left.
+         */
         if (e != ECONF_SUCCESS)
                 (void)util_steal(files);
         if (e == ECONF_NOFILE)

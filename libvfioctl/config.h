@@ -23,8 +23,8 @@ struct vfioctl_ctx;
 
 /* False when there is no file at all, so that libeconf need not be loaded. */
 bool config_exists(const struct vfioctl_ctx *ctx);
-/* Refuses what is no readable file among those of `folder`. */
-int config_refuse_odd(struct vfioctl_ctx *ctx, const char *folder, char **ret_error);
+/* Refuses what libeconf stumbles over among the files of `folder`, and adds to *count how many there are. */
+int config_refuse_odd(struct vfioctl_ctx *ctx, const char *folder, size_t *count, char **ret_error);
 /* False for a path that leads out of a simulated host. */
 bool config_is_inside(const struct vfioctl_ctx *ctx, const char *path);
 

@@ -35,7 +35,7 @@ bool config_is_inside(const struct vfioctl_ctx *ctx, const char *path)
  * libeconf would wait for somebody to write into a FIFO, and for a link that leads nowhere it says that there
  * is no configuration at all.
  */
-static int refuse_odd(struct vfioctl_ctx *ctx, const char *path, char **ret_error)
+static int refuse_odd(struct vfioctl_ctx *ctx, const char *path, size_t *count, char **ret_error)
 {
         struct stat status;
         char target[8];
@@ -43,6 +43,7 @@ static int refuse_odd(struct vfioctl_ctx *ctx, const char *path, char **ret_erro
         int r = host_stat(ctx, path, &status);
         if (r >= 0 && S_ISFIFO(status.st_mode))
                 return config_fail(ret_error, "%s%s: is a FIFO and no file", ctx->root, path);
+        *count += r >= 0 && S_ISREG(status.st_mode);
         ssize_t length = r == -ENOENT ? host_readlink(ctx, path, target, sizeof(target)) : -EINVAL;
         if (length >= 0 || length == -ENAMETOOLONG)
                 return config_fail(ret_error, "%s%s: is a link that leads nowhere", ctx->root, path);
@@ -53,13 +54,13 @@ static int refuse_odd(struct vfioctl_ctx *ctx, const char *path, char **ret_erro
         return 0;
 }
 
-int config_refuse_odd(struct vfioctl_ctx *ctx, const char *folder, char **ret_error)
+int config_refuse_odd(struct vfioctl_ctx *ctx, const char *folder, size_t *count, char **ret_error)
 {
         char path[PATH_MAX];
         int r = 0;
 
         if (path_format(path, "%s/" CONFIG_NAME "." CONFIG_SUFFIX, folder))
-                r = refuse_odd(ctx, path, ret_error);
+                r = refuse_odd(ctx, path, count, ret_error);
         if (r < 0 || !path_format(path, "%s/" CONFIG_NAME "." CONFIG_SUFFIX ".d", folder))
                 return r;
         _cleanup_dir_ DIR *dir = host_opendir(ctx, path);
@@ -68,7 +69,7 @@ int config_refuse_odd(struct vfioctl_ctx *ctx, const char *folder, char **ret_er
                 if (length < end || !util_equal(entry->d_name + length - end, "." CONFIG_SUFFIX))
                         continue;
                 if (path_format(path, "%s/" CONFIG_NAME "." CONFIG_SUFFIX ".d/%s", folder, entry->d_name))
-                        r = refuse_odd(ctx, path, ret_error);
+                        r = refuse_odd(ctx, path, count, ret_error);
         }
         return r;
 }
