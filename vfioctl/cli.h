@@ -27,6 +27,10 @@ enum verb_option {
         OPTION_EARLY = 1 << 7,
         OPTION_CHECK = 1 << 16,
         OPTION_BOOT = 1 << 17,
+        OPTION_TIMER = 1 << 18,
+        OPTION_CRON = 1 << 19,
+        OPTION_NO_INITRAMFS = 1 << 20,
+        OPTION_ANY_CONFIG = 1 << 21, /* no option: runs whatever the configuration is like */
 };
 
 struct options {
@@ -45,6 +49,9 @@ struct options {
         bool early;
         bool check;
         bool boot;
+        bool timer;
+        bool cron;
+        bool no_initramfs;
 };
 
 /* What every verb gets. */

@@ -4,7 +4,8 @@
 
 #include <unistd.h>
 
-/* All that libvirt gets in one run. It answers for a VM only when its start is over, which may take a while. */
+/* All that libvirt gets in one run. It answers for a VM only when its start is over, which may take a while.
+ */
 #define LIBVIRT_MS 20000
 
 void reconcile_changed(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, const char *format, ...)
