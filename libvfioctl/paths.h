@@ -69,8 +69,6 @@
 #define PATH_SETUP_CONFIG     PATH_ETC_DIR "/vfioctl/vfioctl.conf.d/10-setup.conf"
 #define PATH_SETUP_RECORD     "/var/lib/vfioctl/setup"
 #define PATH_INITRAMFS_COPIES "/var/lib/vfioctl/initramfs" /* of the boot policy, one for each kernel */
-#define PATH_HOOK_QEMU        PATH_ETC_DIR "/libvirt/hooks/qemu.d/50-vfioctl"
-#define PATH_HOOK_DAEMON      PATH_ETC_DIR "/libvirt/hooks/daemon.d/50-vfioctl"
 #define PATH_BOOT_WANTED      PATH_ETC_DIR "/systemd/system/sysinit.target.wants/vfioctl-boot.service"
 #define PATH_TIMER_WANTED     PATH_ETC_DIR "/systemd/system/timers.target.wants/vfioctl-reconcile.timer"
 #define PATH_CRON             PATH_ETC_DIR "/cron.d/vfioctl"
