@@ -60,6 +60,12 @@
 #define PATH_HOOK_QEMU           PATH_HOOKS "/qemu.d/50-vfioctl"
 #define PATH_HOOK_DAEMON         PATH_HOOKS "/daemon.d/50-vfioctl"
 
+/* What setup makes. */
+#define PATH_INITRAMFS_COPIES "/var/lib/vfioctl/initramfs" /* of the boot policy, one for each kernel */
+#define PATH_BOOT_WANTED      PATH_ETC_DIR "/systemd/system/sysinit.target.wants/vfioctl-boot.service"
+#define PATH_TIMER_WANTED     PATH_ETC_DIR "/systemd/system/timers.target.wants/vfioctl-reconcile.timer"
+#define PATH_CRON             PATH_ETC_DIR "/cron.d/vfioctl"
+
 #define PATH_ETC_DIR  "/etc"
 #define PATH_LIB_DIR  "/usr/lib"
 #define CONFIG_NAME   "vfioctl"
