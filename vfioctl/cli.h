@@ -27,6 +27,8 @@ enum verb_option {
         OPTION_EARLY = 1 << 7,
         OPTION_CHECK = 1 << 16,
         OPTION_BOOT = 1 << 17,
+        OPTION_WATCH = 1 << 24,
+        OPTION_OWN_CONFIG = 1 << 25, /* no option: reads the configuration by itself */
 };
 
 struct options {
@@ -43,6 +45,7 @@ struct options {
         unsigned int count; /* 0: not given */
         bool share;
         bool early;
+        bool watch;
         bool check;
         bool boot;
 };
