@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fish completion for vfioctl(1)
 
-set -l verbs list show check to-vm to-host assign unassign config
+set -l verbs list show check to-vm to-host assign unassign config setup undo
 
 # --root and --connect are handed on, so that names are those of the same host.
 function __vfioctl_given
@@ -40,6 +40,8 @@ complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a to-host -d 'g
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a assign -d 'give each VM its own GPU'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a unassign -d 'take GPUs out of VMs'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a config -d 'the configuration, and where it is from'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a setup -d 'have the host do it all by itself'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a undo -d 'take back what setup did'
 
 complete -c vfioctl -l json -d 'print JSON'
 complete -c vfioctl -l root -x -a '(__fish_complete_directories)' -d 'look at a captured or simulated host'
@@ -52,11 +54,14 @@ complete -c vfioctl -l version -d 'the version'
 complete -c vfioctl -n '__fish_seen_subcommand_from list' -s o -l output -x -d columns \
     -a '(__fish_append , GPU CARD VRAM NODE ADDRESS MODE USED-BY READY SLOT IDS CLASS DRIVER GROUP FUNCTIONS ALIAS)'
 complete -c vfioctl -n '__fish_seen_subcommand_from list' -l noheadings -d 'no line of headings'
-complete -c vfioctl -n '__fish_seen_subcommand_from to-vm to-host assign unassign' -l dry-run -d 'print the steps and change nothing'
+complete -c vfioctl -n '__fish_seen_subcommand_from to-vm to-host assign unassign setup undo' -l dry-run -d 'print the steps and change nothing'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign' -l gpu -x -a '(__vfioctl_gpus)' -d 'this GPU'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign' -l count -x -d 'so many GPUs for each VM'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign' -l share -d 'take a GPU that another definition names as well'
 complete -c vfioctl -n '__fish_seen_subcommand_from config' -l check -d validate
 complete -c vfioctl -n '__fish_seen_subcommand_from config' -l boot -d 'what the boot step depends on'
-complete -c vfioctl -n '__fish_seen_subcommand_from show check to-vm to-host' -a '(__vfioctl_gpus)'
+complete -c vfioctl -n '__fish_seen_subcommand_from setup' -l timer -d 'have systemd run vfioctl reconcile every minute'
+complete -c vfioctl -n '__fish_seen_subcommand_from setup' -l cron -d 'have cron run vfioctl reconcile every minute'
+complete -c vfioctl -n '__fish_seen_subcommand_from setup' -l no-initramfs -d 'leave the initramfs as it is'
+complete -c vfioctl -n '__fish_seen_subcommand_from show check to-vm to-host setup' -a '(__vfioctl_gpus)'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign' -a '(__vfioctl_vms)'

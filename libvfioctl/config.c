@@ -251,24 +251,6 @@ static const char *where_is(const struct vfioctl_ctx *ctx, size_t index, char bu
 
 /* ---- what is wrong with it ---- */
 
-static int fail(char **ret_error, const char *format, ...) _printf_(2, 3);
-
-static int fail(char **ret_error, const char *format, ...)
-{
-        va_list arguments;
-        char *text = NULL;
-
-        if (ret_error) {
-                va_start(arguments, format);
-                int r = vasprintf(&text, format, arguments);
-                va_end(arguments);
-                if (r < 0)
-                        return -ENOMEM;
-                *ret_error = text;
-        }
-        return -EINVAL;
-}
-
 static int note_problem(struct vfioctl_ctx *ctx, enum vfioctl_severity severity, const char *code,
                         const char *where, const char *format, ...) _printf_(5, 6);
 
@@ -433,17 +415,6 @@ VFIOCTL_EXPORT int vfioctl_check_config(const struct vfioctl_ctx *ctx,
         return r;
 }
 
-/* libeconf knows of no root: it follows a link out of a simulated host, which then is not to count. */
-static bool is_inside(const struct vfioctl_ctx *ctx, const char *path)
-{
-        struct stat inside, true_file;
-
-        return ctx->is_live ||
-               (path && util_has_prefix(path, ctx->root) &&
-                host_stat(ctx, path + strlen(ctx->root), &inside) == 0 && stat(path, &true_file) == 0 &&
-                inside.st_dev == true_file.st_dev && inside.st_ino == true_file.st_ino);
-}
-
 /* libeconf names a key that is there twice once, or twice. */
 static bool is_among(char *const *names, size_t count, const char *name)
 {
@@ -466,8 +437,8 @@ static int apply_file(struct vfioctl_ctx *ctx, const struct econf_calls *econf, 
 
         if (!path)
                 return -ENOMEM;
-        if (!is_inside(ctx, path))
-                return fail(ret_error, "%s: leads out of %s", path, ctx->root);
+        if (!config_is_inside(ctx, path))
+                return config_fail(ret_error, "%s: leads out of %s", path, ctx->root);
 
         /* One flat file: a [section] would hide its keys, so it is said. */
         if (econf->econf_getGroups(file, &count, &groups) == ECONF_SUCCESS) {
@@ -483,65 +454,14 @@ static int apply_file(struct vfioctl_ctx *ctx, const struct econf_calls *econf, 
         if (e == ECONF_NOKEY)
                 return 0;
         if (e != ECONF_SUCCESS)
-                return fail(ret_error, CONFIG_NAME "." CONFIG_SUFFIX ": %s", econf->econf_errString(e));
+                return config_fail(ret_error, CONFIG_NAME "." CONFIG_SUFFIX ": %s",
+                                   econf->econf_errString(e));
         find_lines(path, NULL, places);
         for (size_t i = 0; r >= 0 && i < count; i++)
                 if (!is_among(names, i, names[i]))
                         r = apply_key(ctx, econf, file, path, places, names[i]);
         econf->econf_freeArray(names);
         return r;
-}
-
-/*
- * libeconf would wait for somebody to write into a FIFO, and for a link that leads nowhere it says that there
- * is no configuration at all.
- */
-static int refuse_odd(const struct vfioctl_ctx *ctx, const char *path, char **ret_error)
-{
-        struct stat status;
-        char target[8];
-
-        int r = host_stat(ctx, path, &status);
-        if (r >= 0 && S_ISFIFO(status.st_mode))
-                return fail(ret_error, "%s%s: is a FIFO and no file", ctx->root, path);
-        ssize_t length = r == -ENOENT ? host_readlink(ctx, path, target, sizeof(target)) : -EINVAL;
-        if (length >= 0 || length == -ENAMETOOLONG)
-                return fail(ret_error, "%s%s: is a link that leads nowhere", ctx->root, path);
-        return 0;
-}
-
-static int refuse_all_odd(const struct vfioctl_ctx *ctx, const char *folder, char **ret_error)
-{
-        char path[PATH_MAX];
-        int r = 0;
-
-        if (path_format(path, "%s/" CONFIG_NAME "." CONFIG_SUFFIX, folder))
-                r = refuse_odd(ctx, path, ret_error);
-        if (r < 0 || !path_format(path, "%s/" CONFIG_NAME "." CONFIG_SUFFIX ".d", folder))
-                return r;
-        _cleanup_dir_ DIR *dir = host_opendir(ctx, path);
-        for (struct dirent *entry; dir && r >= 0 && (entry = readdir(dir));) {
-                size_t length = strlen(entry->d_name), end = strlen("." CONFIG_SUFFIX);
-                if (length < end || !util_equal(entry->d_name + length - end, "." CONFIG_SUFFIX))
-                        continue;
-                if (path_format(path, "%s/" CONFIG_NAME "." CONFIG_SUFFIX ".d/%s", folder, entry->d_name))
-                        r = refuse_odd(ctx, path, ret_error);
-        }
-        return r;
-}
-
-static bool any_config(const struct vfioctl_ctx *ctx)
-{
-        static const char *const places[] = {
-                PATH_ETC_DIR "/" CONFIG_NAME "/" CONFIG_NAME "." CONFIG_SUFFIX,
-                PATH_ETC_DIR "/" CONFIG_NAME "/" CONFIG_NAME "." CONFIG_SUFFIX ".d",
-                PATH_LIB_DIR "/" CONFIG_NAME "/" CONFIG_NAME "." CONFIG_SUFFIX,
-                PATH_LIB_DIR "/" CONFIG_NAME "/" CONFIG_NAME "." CONFIG_SUFFIX ".d",
-        };
-        for (size_t i = 0; i < ELEMENTSOF(places); i++)
-                if (host_exists(ctx, places[i]))
-                        return true;
-        return false;
 }
 
 VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_error)
@@ -551,20 +471,20 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
         size_t count = 0;
 
         ctx->config_findings = vfioctl_findings_free(ctx->config_findings);
-        if (!any_config(ctx))
+        if (!config_exists(ctx))
                 return 0;
         if (!ctx->settings)
                 ctx->settings = calloc(KEY_COUNT, sizeof(*ctx->settings));
         if (!ctx->settings || vfioctl_findings_new(&ctx->config_findings) < 0)
                 return -ENOMEM;
+        int r = config_refuse_odd(ctx, PATH_LIB_DIR "/" CONFIG_NAME, &count, ret_error);
+        if (r >= 0)
+                r = config_refuse_odd(ctx, PATH_ETC_DIR "/" CONFIG_NAME, &count, ret_error);
+        if (r < 0 || count == 0)
+                return r;
         struct econf_calls loaded, *econf = &loaded;
         if (lazy_open("libeconf.so.0", econf_symbols, ELEMENTSOF(econf_symbols), econf) < 0)
-                return fail(ret_error, "the configuration cannot be read: libeconf is missing");
-        int r = refuse_all_odd(ctx, PATH_LIB_DIR "/" CONFIG_NAME, ret_error);
-        if (r >= 0)
-                r = refuse_all_odd(ctx, PATH_ETC_DIR "/" CONFIG_NAME, ret_error);
-        if (r < 0)
-                return r;
+                return config_fail(ret_error, "the configuration cannot be read: libeconf is missing");
         r = util_format(&vendor, "%s" PATH_LIB_DIR "/" CONFIG_NAME, ctx->root);
         if (r < 0)
                 return r;
@@ -573,7 +493,8 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
                 return r;
         econf_err e = econf->econf_readDirsHistory(&files, &count, vendor, local, CONFIG_NAME, CONFIG_SUFFIX,
                                                    "=", "#");
-        /* Freed already in there; the pointer is what is left of it. */
+        /* There was a file, but it cannot be read: freed already in there, and the pointer is what is left.
+         */
         if (e != ECONF_SUCCESS)
                 (void)util_steal(files);
         if (e == ECONF_NOFILE)
@@ -582,8 +503,8 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
                 _cleanup_free_ char *path = NULL;
                 uint64_t line = 0;
                 econf->econf_errLocation(&path, &line);
-                return fail(ret_error, "%s:%llu: %s", path ? path : local, (unsigned long long)line,
-                            econf->econf_errString(e));
+                return config_fail(ret_error, "%s:%llu: %s", path ? path : local, (unsigned long long)line,
+                                   econf->econf_errString(e));
         }
         for (size_t i = 0; i < count; i++) {
                 if (r >= 0)
@@ -593,5 +514,5 @@ VFIOCTL_EXPORT int vfioctl_ctx_read_config(struct vfioctl_ctx *ctx, char **ret_e
         if (r >= 0)
                 r = resolve_lists(ctx);
         const char *refusal = r >= 0 ? first_refusal(ctx) : NULL;
-        return refusal ? fail(ret_error, "%s", refusal) : r;
+        return refusal ? config_fail(ret_error, "%s", refusal) : r;
 }

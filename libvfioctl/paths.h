@@ -60,15 +60,24 @@
 #define PATH_HOOK_QEMU           PATH_HOOKS "/qemu.d/50-vfioctl"
 #define PATH_HOOK_DAEMON         PATH_HOOKS "/daemon.d/50-vfioctl"
 
-/* What setup makes. */
-#define PATH_INITRAMFS_COPIES "/var/lib/vfioctl/initramfs" /* of the boot policy, one for each kernel */
-#define PATH_BOOT_WANTED      PATH_ETC_DIR "/systemd/system/sysinit.target.wants/vfioctl-boot.service"
-#define PATH_TIMER_WANTED     PATH_ETC_DIR "/systemd/system/timers.target.wants/vfioctl-reconcile.timer"
-#define PATH_CRON             PATH_ETC_DIR "/cron.d/vfioctl"
-
 #define PATH_ETC_DIR  "/etc"
 #define PATH_LIB_DIR  "/usr/lib"
 #define CONFIG_NAME   "vfioctl"
 #define CONFIG_SUFFIX "conf"
+
+/* What setup and undo touch, and ask. */
+#define PATH_SETUP_CONFIG     PATH_ETC_DIR "/vfioctl/vfioctl.conf.d/10-setup.conf"
+#define PATH_SETUP_RECORD     "/var/lib/vfioctl/setup"
+#define PATH_INITRAMFS_COPIES "/var/lib/vfioctl/initramfs" /* of the boot policy, one for each kernel */
+#define PATH_BOOT_WANTED      PATH_ETC_DIR "/systemd/system/sysinit.target.wants/vfioctl-boot.service"
+#define PATH_TIMER_WANTED     PATH_ETC_DIR "/systemd/system/timers.target.wants/vfioctl-reconcile.timer"
+#define PATH_CRON             PATH_ETC_DIR "/cron.d/vfioctl"
+#define PATH_LIBVIRTD_PID     "/run/libvirtd.pid"
+#define PATH_VIRTQEMUD_PID    "/run/virtqemud.pid"
+#define PATH_SYSTEMD_RUNS     "/run/systemd/system" /* sd_booted(3) */
+#define PATH_SYSTEMCTL        "/usr/bin/systemctl"
+#define PATH_UPDATE_INITRAMFS "/usr/sbin/update-initramfs"
+#define PATH_DRACUT           "/usr/bin/dracut"
+#define PATH_FOR_PROGRAMS     "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 
 #endif

@@ -27,8 +27,12 @@ enum verb_option {
         OPTION_EARLY = 1 << 7,
         OPTION_CHECK = 1 << 16,
         OPTION_BOOT = 1 << 17,
-        OPTION_WATCH = 1 << 24,
-        OPTION_OWN_CONFIG = 1 << 25, /* no option: reads the configuration by itself */
+        OPTION_TIMER = 1 << 18,
+        OPTION_CRON = 1 << 19,
+        OPTION_NO_INITRAMFS = 1 << 20,
+        OPTION_ANY_CONFIG = 1 << 21, /* no option: runs whatever the configuration is like */
+        OPTION_WATCH = 1 << 22,
+        OPTION_OWN_CONFIG = 1 << 23, /* no option: reads the configuration by itself */
 };
 
 struct options {
@@ -48,6 +52,9 @@ struct options {
         bool watch;
         bool check;
         bool boot;
+        bool timer;
+        bool cron;
+        bool no_initramfs;
 };
 
 /* What every verb gets. */

@@ -61,6 +61,16 @@ static const struct verb verbs[] = {
          "from.\n"
          "With --check: what is wrong with it, and exit status 3 when something cannot stay so.",
          OPTION_CHECK | OPTION_BOOT, 0, 0, NULL, NULL},
+        {"setup", "[GPU...]", "have the host do it all by itself",
+         "Sets the host up: which GPUs are for VMs (those named, or those that are ready), libvirt's hook, "
+         "and "
+         "the step at boot\n"
+         "that takes them to vfio-pci. Lists every file it touches; vfioctl undo takes all of it back.",
+         OPTION_DRY_RUN | OPTION_TIMER | OPTION_CRON | OPTION_NO_INITRAMFS, 0, ANY_NUMBER, NULL, NULL},
+        {"undo", "", "take back what setup did",
+         "Takes back what vfioctl setup did, as far as it is still as setup left it. Every VM starts as "
+         "before.",
+         OPTION_DRY_RUN | OPTION_ANY_CONFIG, 0, 0, NULL, NULL},
 };
 
 static void log_line(void *userdata, enum vfioctl_log_level level, const char *line)
@@ -113,7 +123,8 @@ static int run(struct cli *cli)
         const struct vfioctl_findings *wrong = vfioctl_ctx_config_findings(cli->ctx);
         if (r < 0 && !(cli->options.check && wrong && vfioctl_findings_have_refusal(wrong))) {
                 complain("%s", error ? error : strerror(-r));
-                return CODE_USAGE;
+                if (!(cli->verb->options & OPTION_ANY_CONFIG))
+                        return CODE_USAGE;
         }
         report_fn verb = find_run(cli);
         return verb ? verb(cli) : CODE_FAILED;

@@ -16,6 +16,9 @@ enum {
         KEY_EARLY,
         KEY_CHECK,
         KEY_BOOT,
+        KEY_TIMER,
+        KEY_CRON,
+        KEY_NO_INITRAMFS,
         KEY_WATCH,
 };
 
@@ -34,6 +37,12 @@ static const struct description {
          "take a GPU that another definition names as well"},
         {"check", no_argument, KEY_CHECK, OPTION_CHECK, "--check", "validate, and print what is wrong"},
         {"boot", no_argument, KEY_BOOT, OPTION_BOOT, "--boot", "print what the boot step depends on"},
+        {"timer", no_argument, KEY_TIMER, OPTION_TIMER, "--timer",
+         "have systemd run vfioctl reconcile every minute"},
+        {"cron", no_argument, KEY_CRON, OPTION_CRON, "--cron",
+         "have cron run vfioctl reconcile every minute"},
+        {"no-initramfs", no_argument, KEY_NO_INITRAMFS, OPTION_NO_INITRAMFS, "--no-initramfs",
+         "leave the initramfs as it is"},
         {"dry-run", no_argument, KEY_DRY_RUN, OPTION_DRY_RUN, "--dry-run",
          "print the steps and change nothing"},
         {"early", no_argument, KEY_EARLY, OPTION_EARLY, "--early",
@@ -136,6 +145,15 @@ static int read_option(struct options *options, int key, const char *argument)
                 return 0;
         case KEY_BOOT:
                 options->boot = true;
+                return 0;
+        case KEY_TIMER:
+                options->timer = true;
+                return 0;
+        case KEY_CRON:
+                options->cron = true;
+                return 0;
+        case KEY_NO_INITRAMFS:
+                options->no_initramfs = true;
                 return 0;
         case KEY_COUNT:
                 if (util_parse_u64(argument, 10, 64, &number) < 0 || number == 0) {

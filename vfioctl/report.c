@@ -9,7 +9,8 @@ VFIOCTL_EXPORT report_fn vfioctl_report(struct cli *cli)
         } verbs[] = {
                 {"list", verb_list},     {"show", verb_show},         {"check", verb_check},
                 {"assign", verb_assign}, {"unassign", verb_unassign}, {"reconcile", verb_reconcile},
-                {"config", verb_config}, {"status", verb_status},
+                {"config", verb_config}, {"setup", verb_setup},       {"undo", verb_undo},
+                {"status", verb_status},
         };
 
         cli->print_plan_json = print_plan_json;

@@ -4,8 +4,9 @@
 
 #include <unistd.h>
 
-/* All that libvirt gets in one run: cron comes again. */
-#define LIBVIRT_MS 5000
+/* All that libvirt gets in one run. It answers for a VM only when its start is over, which may take a while.
+ */
+#define LIBVIRT_MS 20000
 
 void reconcile_changed(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, const char *format, ...)
 {

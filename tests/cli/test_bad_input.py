@@ -78,6 +78,12 @@ TYPED = [
     ("config --check=yes", 2, "--check"),
     ("list --check", 2, "--check"),
     ("check --boot", 2, "--boot"),
+    ("undo 1a", 2, "usage"),
+    ("undo --timer", 2, "--timer"),
+    ("setup --gpu 1a", 2, "--gpu"),
+    ("config --no-initramfs", 2, "--no-initramfs"),
+    ("setup --timer --cron", 2, "--cron"),
+    ("setup --dry-run nope", 2, "'nope'"),
 ]
 
 
@@ -102,7 +108,7 @@ expand(Typed, [(f"{i:02} {words[:50]}", words, code, said) for i, (words, code, 
 
 class Help(Case):
     def test_every_verb(self):
-        verbs = ["list", "show", "check", "to-vm", "to-host", "assign", "unassign", "config"]
+        verbs = ["list", "show", "check", "to-vm", "to-host", "assign", "unassign", "config", "setup", "undo"]
         text = self.code(0, run("--help")).out
         for verb in verbs:
             self.assertIn(f"\n  {verb} ", text)

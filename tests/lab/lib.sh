@@ -362,3 +362,45 @@ lab_vfio_groups() {
 	read -r lab_pid <"/run/libvirt/qemu/$1.pid"
 	readlink "/proc/$lab_pid/fd/"* | sed -n 's,^/dev/vfio/\([0-9][0-9]*\)$,\1,p'
 }
+
+# --- unattended --------------------------------------------------------------
+
+# lab_unattended LINE...: a configuration of these lines, and the hook where libvirtd calls it from now on
+lab_unattended() {
+	mkdir -p /etc/vfioctl /etc/libvirt/hooks/qemu.d /etc/libvirt/hooks/daemon.d
+	printf '%s\n' "$@" >/etc/vfioctl/vfioctl.conf
+	for lab_hook in qemu.d daemon.d; do
+		ln -sf /usr/bin/vfioctl "/etc/libvirt/hooks/$lab_hook/50-vfioctl"
+	done
+	read -r lab_pid </run/libvirtd.pid
+	rm -f /run/vfioctl/hook
+	kill -HUP "$lab_pid"
+	lab_wait_until 20 grep -q "^$lab_pid " /run/vfioctl/hook
+}
+
+# lab_restart_libvirtd [SIGNAL]: ends it (TERM) and starts it again, as its service would
+lab_restart_libvirtd() {
+	read -r lab_pid </run/libvirtd.pid
+	kill "-${1:-TERM}" "$lab_pid"
+	lab_wait_until 60 lab_is_dead "$lab_pid"
+	libvirtd -d || return 1
+	lab_wait_until 60 virsh -q list
+}
+
+# lab_is_dead PID
+lab_is_dead() {
+	[ ! -e "/proc/$1/exe" ] || ! kill -0 "$1" 2>/dev/null || grep -q '^State:.[ZX]' "/proc/$1/status"
+}
+
+# lab_claims: one line a claim: address and name of the VM
+lab_claims() (
+	cd /run/vfioctl/claims 2>/dev/null || exit 0
+	for f in *; do
+		[ -e "$f" ] && echo "$f $(sed -n 2p "$f")"
+	done
+)
+
+# lab_active: the VMs that run, in order
+lab_active() {
+	virsh -q list --name | sort | tr '\n' ' '
+}

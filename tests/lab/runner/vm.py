@@ -13,6 +13,11 @@ import time
 QEMU = "qemu-system-x86_64"
 KERNEL_ARGS = ("intel_iommu=on iommu=pt console=ttyS0 loglevel=5 panic=-1 norandmaps "
                "module_blacklist=amdgpu,radeon,nouveau,nvidiafb")
+# Units that nothing needs here, and that take time
+MASKED = ("serial-getty@ttyS0.service", "systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-random-seed.service",
+          "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service", "systemd-sysusers.service", "dev-hugepages.mount",
+          "dev-mqueue.mount", "sys-kernel-tracing.mount", "modprobe@configfs.service", "modprobe@dm_mod.service",
+          "modprobe@fuse.service", "modprobe@loop.service", "modprobe@drm.service", "systemd-pstore.service")
 # By the keys init and initramfs of a host's description
 VARIANT_ARGS = {
     None: ["rdinit=/lab/init"],
@@ -20,7 +25,7 @@ VARIANT_ARGS = {
     "debian": ["rdinit=/lab/init", "boot=lab", "drm_kms_helper.fbdev_emulation=0"],
     "dracut": ["rdinit=/lab/init", "root=lab", "drm_kms_helper.fbdev_emulation=0"],
     "labinit": [],
-    "systemd": ["systemd.unit=multi-user.target"],
+    "systemd": ["systemd.unit=multi-user.target", *("systemd.mask=" + unit for unit in MASKED)],
 }
 BOOT_LIMIT = {None: 180, "systemd": 900}
 SHUTDOWN_LIMIT = 180
