@@ -89,6 +89,42 @@ enum vfioctl_verdict vfioctl_judge(const struct vfioctl_snapshot *snapshot,
                                    const struct vfioctl_assignment *assignment,
                                    const struct vfioctl_gpu **ret_gpu);
 
+/* ---- what ought to be ---------------------------------------------------------------------------- */
+
+/** True when all functions of the GPU are where `mode` (VM or HOST) wants them. Pure. Since 0.1. */
+bool vfioctl_gpu_is_in_mode(const struct vfioctl_gpu *gpu, enum vfioctl_mode mode);
+/**
+ * True when a VM has the GPU now, or is starting with it: then it is not to be touched. Told by its claim, by
+ * holders where it is in mode vm, and by `vms` (may be NULL). Pure. Since 0.1.
+ */
+bool vfioctl_gpu_is_in_use(const struct vfioctl_gpu *gpu, const struct vfioctl_vms *vms);
+/**
+ * True when the GPU's claim is of a VM that does not run. `vms` must be younger than the snapshot; when it is
+ * NULL, only claims that nobody will ever release are stale. Pure. Since 0.1.
+ */
+bool vfioctl_gpu_claim_is_stale(const struct vfioctl_gpu *gpu, const struct vfioctl_vms *vms);
+/**
+ * True when a VM's definition names the GPU, or our metadata there records it, wherever it is now. The
+ * snapshot must be of all GPUs. Pure. Since 0.1.
+ */
+bool vfioctl_gpu_is_assigned(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                             const struct vfioctl_gpu *gpu);
+/**
+ * The mode that configuration, assignments and half-done work want the GPU in while no VM has it; NONE: it is
+ * nobody's business. Adds a refusal "hook-not-live" when the configuration's wish has to be set aside for
+ * that; `vms` and `findings` may be NULL. Pure. Since 0.1.
+ */
+int vfioctl_wanted_mode(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                        const struct vfioctl_gpu *gpu, bool hook_is_live, struct vfioctl_findings *findings,
+                        enum vfioctl_mode *ret);
+/**
+ * Judges assignment `index` of VM `vm` as vfioctl_judge() does, and adds what is to be told of it: "moved",
+ * "swapped" and "gone" as refusals, "edited" as a warning. -EINVAL when there is no such assignment. Pure.
+ * Since 0.1.
+ */
+int vfioctl_check_assignment(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                             size_t vm, size_t index, struct vfioctl_findings *findings);
+
 /* ---- records of this boot, below /run/vfioctl ---------------------------------------------------- */
 
 /** True when the kernel was started with vfioctl=off: then hook, boot step and reconcile do nothing. Since
@@ -142,6 +178,45 @@ enum vfioctl_boot_stage { VFIOCTL_BOOT_EARLY, VFIOCTL_BOOT_LATE };
 int vfioctl_boot_record(const struct vfioctl_ctx *ctx, enum vfioctl_boot_stage stage, const char *policy);
 /** -ENOENT when it has not run since the host booted; *ret is the caller's to free. Since 0.1. */
 int vfioctl_boot_policy_of(const struct vfioctl_ctx *ctx, enum vfioctl_boot_stage stage, char **ret);
+
+/** True while a vfioctl is at work on the GPU: what looks half-done then is not. Since 0.1. */
+bool vfioctl_change_is_under_way(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu);
+
+/* ---- what is set up ------------------------------------------------------------------------------ */
+
+/** Parts that run by themselves, when they are enabled. Since 0.1. */
+enum vfioctl_part {
+        VFIOCTL_PART_BOOT_UNIT, /**< systemd's unit for the boot step in the real root */
+        VFIOCTL_PART_TIMER,     /**< systemd's timer for reconcile */
+        VFIOCTL_PART_CRON,      /**< cron's line for reconcile */
+};
+/** True when the file that enables it is there. Since 0.1. */
+bool vfioctl_part_is_enabled(const struct vfioctl_ctx *ctx, enum vfioctl_part part);
+
+/** Whose initramfs: that of the kernel that runs, or of the newest that an initramfs of ours was made for. */
+enum vfioctl_initramfs { VFIOCTL_INITRAMFS_RUNNING, VFIOCTL_INITRAMFS_NEWEST };
+/**
+ * The boot policy (vfioctl_ctx_boot_policy()) that was put into the initramfs, as noted when it was made, and
+ * the kernel's name; both are the caller's to free. -ENOENT when there is no such note: then there is nothing
+ * of ours in it. Since 0.1.
+ */
+int vfioctl_initramfs_policy_of(const struct vfioctl_ctx *ctx, enum vfioctl_initramfs which,
+                                char **ret_kernel, char **ret);
+
+/* ---- watching ------------------------------------------------------------------------------------ */
+
+struct vfioctl_watch;
+/**
+ * Begins to listen to what may change a report: the kernel's events about PCI devices, vfio and DRM (of this
+ * machine alone, and never asking about a device), and files below /run/vfioctl, the configuration, and
+ * libvirt's definitions and states. Folders that are missing are waited for. Since 0.1.
+ */
+int vfioctl_watch_new(const struct vfioctl_ctx *ctx, struct vfioctl_watch **ret);
+struct vfioctl_watch *vfioctl_watch_free(struct vfioctl_watch *watch);
+/** A descriptor that poll() finds readable when something has happened. Since 0.1. */
+int vfioctl_watch_fd(const struct vfioctl_watch *watch);
+/** Takes what has happened off the descriptor: 1 when it may matter, 0 when not. Since 0.1. */
+int vfioctl_watch_read(struct vfioctl_watch *watch);
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "wait.h"
-#include "lazy.h"
+#include "uevents.h"
 #include "worker.h"
 
-#include <libudev.h>
 #include <poll.h>
 
 int wait_read_driver(const struct vfioctl_ctx *ctx, const char *function, char **ret)
@@ -79,64 +78,25 @@ static int evaluate(struct vfioctl_ctx *ctx, const char *function, int group, co
         }
 }
 
-struct udev_calls {
-        LAZY_MEMBER(udev_new);
-        LAZY_MEMBER(udev_unref);
-        LAZY_MEMBER(udev_monitor_new_from_netlink);
-        LAZY_MEMBER(udev_monitor_enable_receiving);
-        LAZY_MEMBER(udev_monitor_get_fd);
-        LAZY_MEMBER(udev_monitor_receive_device);
-        LAZY_MEMBER(udev_monitor_unref);
-        LAZY_MEMBER(udev_device_unref);
-};
-
-static const struct lazy_symbol udev_symbols[] = {
-        LAZY_SYMBOL(struct udev_calls, udev_new),
-        LAZY_SYMBOL(struct udev_calls, udev_unref),
-        LAZY_SYMBOL(struct udev_calls, udev_monitor_new_from_netlink),
-        LAZY_SYMBOL(struct udev_calls, udev_monitor_enable_receiving),
-        LAZY_SYMBOL(struct udev_calls, udev_monitor_get_fd),
-        LAZY_SYMBOL(struct udev_calls, udev_monitor_receive_device),
-        LAZY_SYMBOL(struct udev_calls, udev_monitor_unref),
-        LAZY_SYMBOL(struct udev_calls, udev_device_unref),
-};
-
-/* Kernel events (not udev's own, which wait for its rules) of binding and of new vfio groups. */
-static struct udev_monitor *listen_to_kernel(const struct udev_calls *calls, struct udev *udev)
-{
-        struct udev_monitor *monitor = udev ? calls->udev_monitor_new_from_netlink(udev, "kernel") : NULL;
-
-        if (monitor && calls->udev_monitor_enable_receiving(monitor) < 0)
-                monitor = calls->udev_monitor_unref(monitor);
-        return monitor;
-}
-
 static int wait_on_events(struct vfioctl_ctx *ctx, const char *function, int group, const struct wait *wait)
 {
-        struct udev_calls loaded, *calls = &loaded;
-        if (lazy_open("libudev.so.1", udev_symbols, ELEMENTSOF(udev_symbols), calls) < 0)
-                return 0;
-        struct udev *udev = calls->udev_new();
-        struct udev_monitor *monitor = listen_to_kernel(calls, udev);
+        _cleanup_uevents_ struct uevents *uevents = NULL;
         uint64_t end = now_ms() + ctx->settle_deadline;
         int r;
 
+        int listening = uevents_open(&uevents);
+        if (listening == -ENOSYS)
+                return 0;
         /* Looked at again after listening began, so that no event falls in between. */
         while ((r = evaluate(ctx, function, group, wait)) == 0) {
                 uint64_t now = now_ms();
-                if (now >= end || !monitor)
+                if (now >= end || listening < 0)
                         break;
-                struct pollfd event = {.fd = calls->udev_monitor_get_fd(monitor), .events = POLLIN};
-                if (poll(&event, 1, (int)(end - now)) < 0 && errno != EINTR) {
-                        r = -errno;
-                        break;
-                }
-                struct udev_device *device = calls->udev_monitor_receive_device(monitor);
-                if (device)
-                        calls->udev_device_unref(device);
+                struct pollfd event = {.fd = uevents_fd(uevents), .events = POLLIN};
+                if (poll(&event, 1, (int)(end - now)) < 0 && errno != EINTR)
+                        return -errno;
+                (void)uevents_read(uevents);
         }
-        calls->udev_monitor_unref(monitor);
-        calls->udev_unref(udev);
         return r;
 }
 

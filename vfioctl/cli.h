@@ -31,6 +31,8 @@ enum verb_option {
         OPTION_CRON = 1 << 19,
         OPTION_NO_INITRAMFS = 1 << 20,
         OPTION_ANY_CONFIG = 1 << 21, /* no option: runs whatever the configuration is like */
+        OPTION_WATCH = 1 << 22,
+        OPTION_OWN_CONFIG = 1 << 23, /* no option: reads the configuration by itself */
 };
 
 struct options {
@@ -47,6 +49,7 @@ struct options {
         unsigned int count; /* 0: not given */
         bool share;
         bool early;
+        bool watch;
         bool check;
         bool boot;
         bool timer;

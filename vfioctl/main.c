@@ -13,6 +13,10 @@ static const struct verb verbs[] = {
          "have it.\n"
          "Works without root; what cannot be seen then is shown as '?'.",
          OPTION_COLUMNS | OPTION_NOHEADINGS, 0, 0, NULL, NULL},
+        {"status", "", "whether all is well",
+         "Shows on one screen who has which GPU, what is wrong, and what to type about it.\n"
+         "Exits with 3 when there is a problem. Works without root, and says what it cannot see then.",
+         OPTION_NOHEADINGS | OPTION_WATCH | OPTION_OWN_CONFIG, 0, 0, NULL, NULL},
         {"show", "GPU", "everything known of one GPU", "Shows everything that is known of one GPU.", 0, 1, 1,
          NULL, NULL},
         {"check", "[GPU...]", "what stands against handing a GPU out",
@@ -115,7 +119,7 @@ static int run(struct cli *cli)
         /* What is wrong with it is what --check prints. */
         if (cli->options.check)
                 vfioctl_ctx_set_log(cli->ctx, NULL, NULL);
-        r = vfioctl_ctx_read_config(cli->ctx, &error);
+        r = cli->verb->options & OPTION_OWN_CONFIG ? 0 : vfioctl_ctx_read_config(cli->ctx, &error);
         const struct vfioctl_findings *wrong = vfioctl_ctx_config_findings(cli->ctx);
         if (r < 0 && !(cli->options.check && wrong && vfioctl_findings_have_refusal(wrong))) {
                 complain("%s", error ? error : strerror(-r));

@@ -19,6 +19,7 @@ enum {
         KEY_TIMER,
         KEY_CRON,
         KEY_NO_INITRAMFS,
+        KEY_WATCH,
 };
 
 /* One table for parsing, for --help and for asking which verb takes what. */
@@ -46,6 +47,8 @@ static const struct description {
          "print the steps and change nothing"},
         {"early", no_argument, KEY_EARLY, OPTION_EARLY, "--early",
          "bind nothing: only keep host drivers off, as long as there is no driver"},
+        {"watch", no_argument, KEY_WATCH, OPTION_WATCH, "--watch",
+         "go on, and show it anew when something changes"},
         {"output", required_argument, 'o', OPTION_COLUMNS, "-o, --output LIST",
          "columns, separated by commas; a leading + adds to the usual ones"},
         {"noheadings", no_argument, KEY_NOHEADINGS, OPTION_NOHEADINGS, "--noheadings", "no line of headings"},
@@ -133,6 +136,9 @@ static int read_option(struct options *options, int key, const char *argument)
                 return 0;
         case KEY_EARLY:
                 options->early = true;
+                return 0;
+        case KEY_WATCH:
+                options->watch = true;
                 return 0;
         case KEY_CHECK:
                 options->check = true;

@@ -31,8 +31,6 @@ void reconcile_problem(struct reconcile *reconcile, struct vfioctl_finding findi
 void reconcile_failed(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, const char *what,
                       int error);
 
-/* True when a VM has the GPU now, or somebody holds it: then it is not touched. */
-bool reconcile_is_in_use(const struct reconcile *reconcile, const struct vfioctl_gpu *gpu);
 /* Marks the VMs whose definition names this GPU. */
 void reconcile_mark_mended(struct reconcile *reconcile, const struct vfioctl_gpu *gpu);
 

@@ -3,51 +3,16 @@
 
 #define TRIES_MAX 5
 
-/* Some VM's metadata says that this GPU is its own, wherever it is now. */
-static bool is_assigned(const struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
-{
-        for (size_t i = 0; reconcile->vms && i < vfioctl_vms_count(reconcile->vms); i++)
-                for (size_t k = 0; k < vfioctl_vms_assignment_count(reconcile->vms, i); k++) {
-                        const struct vfioctl_gpu *where;
-                        enum vfioctl_verdict verdict = vfioctl_judge(
-                                reconcile->snapshot, vfioctl_vms_assignment(reconcile->vms, i, k), &where);
-                        if ((verdict == VFIOCTL_SAME || verdict == VFIOCTL_MOVED) && where == gpu)
-                                return true;
-                }
-        return false;
-}
-
-static bool is_defined(const struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
-{
-        for (size_t i = 0; reconcile->vms && i < vfioctl_vms_count(reconcile->vms); i++)
-                if (vfioctl_vms_defines_gpu(reconcile->vms, i, gpu))
-                        return true;
-        return false;
-}
-
-/* Where it belongs; NONE: that is nobody's business. */
 static enum vfioctl_mode wanted_mode(struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
 {
-        if (vfioctl_gpu_is_on_board(gpu))
-                return VFIOCTL_MODE_NONE;
-        if (vfioctl_gpu_is_ours(gpu)) {
-                if (vfioctl_gpu_idle(gpu) == VFIOCTL_MODE_VM || reconcile->hook_is_live ||
-                    !is_defined(reconcile, gpu))
-                        return vfioctl_gpu_idle(gpu);
-                /* Without the hook nobody asks who uses the GPU before libvirt takes it from the host. */
-                reconcile_problem(
-                        reconcile,
-                        (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
-                                                 .code = "hook-not-live",
-                                                 .gpu = vfioctl_gpu_address(gpu),
-                                                 .fix = "vfioctl setup"},
-                        "it is to rest in mode host, which is safe only while libvirt calls our hook; so it "
-                        "rests in mode vm");
-                return VFIOCTL_MODE_VM;
-        }
-        if (is_assigned(reconcile, gpu))
-                return VFIOCTL_MODE_VM;
-        return vfioctl_gpu_half_done(gpu);
+        enum vfioctl_mode mode;
+
+        int r = vfioctl_wanted_mode(reconcile->snapshot, reconcile->vms, gpu, reconcile->hook_is_live,
+                                    reconcile->problems, &mode);
+        if (r >= 0)
+                return mode;
+        reconcile_failed(reconcile, gpu, "it cannot be judged", r);
+        return VFIOCTL_MODE_NONE;
 }
 
 static bool same_group(const struct vfioctl_gpu *a, const struct vfioctl_gpu *b)
@@ -155,9 +120,7 @@ static void bring(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, en
                 if (r == -ENOENT)
                         return;
                 /* A VM has come by it since: then all is as it should be. */
-                if (r >= 0 &&
-                    (vfioctl_gpu_claim_is_live(seen) ||
-                     (vfioctl_gpu_mode(seen) == VFIOCTL_MODE_VM && vfioctl_gpu_holder_count(seen) > 0)))
+                if (r >= 0 && vfioctl_gpu_is_in_use(seen, NULL))
                         return;
                 if (r >= 0)
                         r = intent_for(reconcile, now, seen, mode, to_vm, &intent);
@@ -208,7 +171,7 @@ void reconcile_modes(struct reconcile *reconcile)
                                                   "a bind or unbind of it has not come back from the kernel");
                         continue;
                 }
-                if (reconcile_is_in_use(reconcile, gpu))
+                if (vfioctl_gpu_is_in_use(gpu, reconcile->vms))
                         continue;
                 if (modes[i] != VFIOCTL_MODE_NONE)
                         bring(reconcile, gpu, modes[i], to_vm);

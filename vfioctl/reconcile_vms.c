@@ -27,20 +27,10 @@ static void claim_for(struct reconcile *reconcile, const struct vfioctl_gpu *gpu
                 reconcile_failed(reconcile, gpu, "its claim cannot be noted", r);
 }
 
-/*
- * The claim was read before libvirt was asked, and libvirt answers for a VM only when its start is over: so a
- * claim of one that does not run is of one that is gone. When libvirt was not asked, only what nobody will
- * ever release counts as stale.
- */
+/* The claim was read before libvirt was asked. */
 static void drop_stale(struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
 {
-        const char *uuid = vfioctl_gpu_claim_uuid(gpu);
-        size_t vm = find_vm(reconcile->vms, uuid);
-        bool runs = vm != SIZE_MAX && vfioctl_vms_runs_gpu(reconcile->vms, vm, gpu);
-
-        if (!uuid || runs || vfioctl_gpu_holder_count(gpu) > 0)
-                return;
-        if (!reconcile->vms && vfioctl_gpu_claim_is_live(gpu))
+        if (!vfioctl_gpu_claim_is_stale(gpu, reconcile->vms))
                 return;
         int r = reconcile->cli->options.dry_run ? 0 : vfioctl_claim_drop(reconcile->cli->ctx, gpu);
         if (r == -EAGAIN)
@@ -78,41 +68,11 @@ struct moves {
         size_t count;
 };
 
-static void tell_verdict(struct reconcile *reconcile, size_t vm, const struct vfioctl_assignment *assignment,
-                         enum vfioctl_verdict verdict, const struct vfioctl_gpu *gpu)
+static void tell_verdict(struct reconcile *reconcile, size_t vm, size_t index)
 {
-        const char *name = vfioctl_vms_name(reconcile->vms, vm);
-        char was[VFIOCTL_ADDRESS_SIZE] = "?", shown[80];
-        struct vfioctl_finding finding = {
-                .severity = VFIOCTL_REFUSAL, .code = vfioctl_verdict_name(verdict), .culprit = name};
-
-        (void)printable(name, shown, sizeof(shown));
-        if (assignment->n_functions > 0)
-                (void)vfioctl_address_format(&assignment->functions[0], was);
-        switch (verdict) {
-        case VFIOCTL_SAME:
-        case VFIOCTL_MOVED:
-                return;
-        case VFIOCTL_EDITED:
-                finding.severity = VFIOCTL_WARNING;
-                reconcile_problem(
-                        reconcile, finding,
-                        "the definition of VM %s was edited by hand where it names GPU %s; it is left alone",
-                        shown, assignment->name);
-                return;
-        case VFIOCTL_SWAPPED:
-                finding.gpu = vfioctl_gpu_address(gpu);
-                finding.fix = "take it out (vfioctl unassign) and assign one of those there are";
-                reconcile_problem(reconcile, finding, "where VM %s had GPU %s (%s) is another card now (%s)",
-                                  shown, assignment->name, was, vfioctl_gpu_card(gpu));
-                return;
-        case VFIOCTL_GONE:
-                finding.fix =
-                        "put the card back, or take it out of the VM (vfioctl unassign) and assign another";
-                reconcile_problem(reconcile, finding, "GPU %s (%s) of VM %s is not in this host any more",
-                                  assignment->name, was, shown);
-                return;
-        }
+        int r = vfioctl_check_assignment(reconcile->snapshot, reconcile->vms, vm, index, reconcile->problems);
+        if (r < 0)
+                reconcile_failed(reconcile, NULL, "an assignment cannot be judged", r);
 }
 
 static int note_move(struct moves *moves, const struct vfioctl_domain *domain, const struct virt_calls *calls,
@@ -233,8 +193,11 @@ void reconcile_assignments(struct reconcile *reconcile)
                                 vfioctl_vms_assignment(reconcile->vms, i, k);
                         const struct vfioctl_gpu *gpu;
                         enum vfioctl_verdict verdict = vfioctl_judge(reconcile->snapshot, assignment, &gpu);
-                        has_moved |= verdict == VFIOCTL_MOVED;
-                        tell_verdict(reconcile, i, assignment, verdict, gpu);
+                        /* That is mended, or told by who cannot. */
+                        if (verdict == VFIOCTL_MOVED)
+                                has_moved = true;
+                        else
+                                tell_verdict(reconcile, i, k);
                 }
                 if (has_moved)
                         mend(reconcile, i);

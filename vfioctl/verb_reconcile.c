@@ -60,17 +60,6 @@ void reconcile_failed(struct reconcile *reconcile, const struct vfioctl_gpu *gpu
                           "%s: %s", what, strerror(-error));
 }
 
-bool reconcile_is_in_use(const struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
-{
-        if (vfioctl_gpu_claim_is_live(gpu) ||
-            (vfioctl_gpu_holder_count(gpu) > 0 && vfioctl_gpu_mode(gpu) == VFIOCTL_MODE_VM))
-                return true;
-        for (size_t i = 0; reconcile->vms && i < vfioctl_vms_count(reconcile->vms); i++)
-                if (vfioctl_vms_runs_gpu(reconcile->vms, i, gpu))
-                        return true;
-        return false;
-}
-
 void reconcile_mark_mended(struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
 {
         for (size_t i = 0; reconcile->vms && i < vfioctl_vms_count(reconcile->vms); i++)
