@@ -32,7 +32,7 @@ static void claim_for(struct reconcile *reconcile, const struct vfioctl_gpu *gpu
  * claim of one that does not run is of one that is gone. When libvirt was not asked, only what nobody will
  * ever release counts as stale.
  */
-static void drop_stale(struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
+static void drop_stale(struct reconcile *reconcile, size_t index, const struct vfioctl_gpu *gpu)
 {
         const char *uuid = vfioctl_gpu_claim_uuid(gpu);
         size_t vm = find_vm(reconcile->vms, uuid);
@@ -49,6 +49,7 @@ static void drop_stale(struct reconcile *reconcile, const struct vfioctl_gpu *gp
                 reconcile_failed(reconcile, gpu, "a stale claim cannot be dropped", r);
                 return;
         }
+        reconcile->dropped[index] = true;
         reconcile_changed(reconcile, gpu, "dropped the claim of VM %s, which does not run",
                           vfioctl_gpu_claim_name(gpu));
         reconcile_mark_mended(reconcile, gpu);
@@ -66,7 +67,7 @@ void reconcile_claims(struct reconcile *reconcile)
                         claim_for(reconcile, gpu, k);
                 }
                 if (!runs)
-                        drop_stale(reconcile, gpu);
+                        drop_stale(reconcile, i, gpu);
         }
 }
 
@@ -82,6 +83,7 @@ static void tell_verdict(struct reconcile *reconcile, size_t vm, const struct vf
                          enum vfioctl_verdict verdict, const struct vfioctl_gpu *gpu)
 {
         const char *name = vfioctl_vms_name(reconcile->vms, vm);
+        _cleanup_free_ char *fix = NULL;
         char was[VFIOCTL_ADDRESS_SIZE] = "?", shown[80];
         struct vfioctl_finding finding = {
                 .severity = VFIOCTL_REFUSAL, .code = vfioctl_verdict_name(verdict), .culprit = name};
@@ -89,6 +91,10 @@ static void tell_verdict(struct reconcile *reconcile, size_t vm, const struct vf
         (void)printable(name, shown, sizeof(shown));
         if (assignment->n_functions > 0)
                 (void)vfioctl_address_format(&assignment->functions[0], was);
+        /* Without memory the sentence has to do. */
+        (void)util_format(&fix, "%svfioctl unassign %s --gpu %s, then vfioctl assign",
+                          verdict == VFIOCTL_GONE ? "put it back, or " : "",
+                          typed_vm(name, vfioctl_vms_uuid(reconcile->vms, vm)), was);
         switch (verdict) {
         case VFIOCTL_SAME:
         case VFIOCTL_MOVED:
@@ -102,13 +108,12 @@ static void tell_verdict(struct reconcile *reconcile, size_t vm, const struct vf
                 return;
         case VFIOCTL_SWAPPED:
                 finding.gpu = vfioctl_gpu_address(gpu);
-                finding.fix = "take it out (vfioctl unassign) and assign one of those there are";
+                finding.fix = fix;
                 reconcile_problem(reconcile, finding, "where VM %s had GPU %s (%s) is another card now (%s)",
                                   shown, assignment->name, was, vfioctl_gpu_card(gpu));
                 return;
         case VFIOCTL_GONE:
-                finding.fix =
-                        "put the card back, or take it out of the VM (vfioctl unassign) and assign another";
+                finding.fix = fix;
                 reconcile_problem(reconcile, finding, "GPU %s (%s) of VM %s is not in this host any more",
                                   assignment->name, was, shown);
                 return;

@@ -59,9 +59,18 @@ void reconcile_failed(struct reconcile *reconcile, const struct vfioctl_gpu *gpu
                           "%s: %s", what, strerror(-error));
 }
 
+/* The snapshot still has the claims that were there at the beginning. */
+static bool is_claimed(const struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
+{
+        for (size_t i = 0; i < vfioctl_snapshot_gpu_count(reconcile->snapshot); i++)
+                if (reconcile->dropped[i] && vfioctl_snapshot_gpu(reconcile->snapshot, i) == gpu)
+                        return false;
+        return vfioctl_gpu_claim_is_live(gpu);
+}
+
 bool reconcile_is_in_use(const struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
 {
-        if (vfioctl_gpu_claim_is_live(gpu) ||
+        if (is_claimed(reconcile, gpu) ||
             (vfioctl_gpu_holder_count(gpu) > 0 && vfioctl_gpu_mode(gpu) == VFIOCTL_MODE_VM))
                 return true;
         for (size_t i = 0; reconcile->vms && i < vfioctl_vms_count(reconcile->vms); i++)
@@ -215,6 +224,7 @@ static void close_all(struct reconcile *reconcile)
         vfioctl_findings_free(reconcile->changes);
         vfioctl_lock_free(reconcile->lock);
         free(reconcile->mended);
+        free(reconcile->dropped);
 }
 
 static int run(struct reconcile *reconcile)
@@ -230,6 +240,10 @@ static int run(struct reconcile *reconcile)
                                  false, &reconcile->snapshot);
         if (code != 0)
                 return code;
+        size_t count = vfioctl_snapshot_gpu_count(reconcile->snapshot);
+        reconcile->dropped = calloc(count ? count : 1, sizeof(*reconcile->dropped));
+        if (!reconcile->dropped)
+                return complain_errno(-ENOMEM, "reconcile");
         reconcile->hook_is_live = vfioctl_hook_is_live(cli->ctx);
         read_vms(reconcile);
         reconcile_claims(reconcile);
