@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "model.h"
+#include "text.h"
 
 /* What ought to be: reconcile brings it about, and status tells what of it is not so. */
 
@@ -109,14 +110,24 @@ VFIOCTL_EXPORT int vfioctl_check_assignment(const struct vfioctl_snapshot *snaps
         const struct vfioctl_assignment *assignment = vfioctl_vms_assignment(vms, vm, index);
         const char *name = vfioctl_vms_name(vms, vm);
         struct vfioctl_finding finding = {.severity = VFIOCTL_REFUSAL, .culprit = name};
+        _cleanup_free_ char *option = NULL, *command = NULL, *fix = NULL;
         char was[VFIOCTL_ADDRESS_SIZE] = "?";
         const struct vfioctl_gpu *gpu;
 
         if (!assignment)
                 return -EINVAL;
+        enum vfioctl_verdict verdict = vfioctl_judge(snapshot, assignment, &gpu);
         if (assignment->n_functions > 0)
                 (void)vfioctl_address_format(&assignment->functions[0], was);
-        switch (vfioctl_judge(snapshot, assignment, &gpu)) {
+        int r = util_format(&option, "--gpu %s", was);
+        if (r >= 0)
+                r = text_command("unassign", name, option, &command);
+        if (r >= 0)
+                r = util_format(&fix, "%s%s, then vfioctl assign",
+                                verdict == VFIOCTL_GONE ? "put it back, or " : "", command);
+        if (r < 0)
+                return r;
+        switch (verdict) {
         case VFIOCTL_SAME:
                 return 0;
         case VFIOCTL_MOVED:
@@ -138,13 +149,12 @@ VFIOCTL_EXPORT int vfioctl_check_assignment(const struct vfioctl_snapshot *snaps
         case VFIOCTL_SWAPPED:
                 finding.code = "swapped";
                 finding.gpu = gpu->functions[0]->text;
-                finding.fix = "take it out (vfioctl unassign) and assign one of those there are";
+                finding.fix = fix;
                 return finding_addf(findings, finding, "where VM %s had GPU %s (%s) is another card now (%s)",
                                     name, assignment->name, was, vfioctl_gpu_card(gpu));
         case VFIOCTL_GONE:
                 finding.code = "gone";
-                finding.fix =
-                        "put the card back, or take it out of the VM (vfioctl unassign) and assign another";
+                finding.fix = fix;
                 return finding_addf(findings, finding, "GPU %s (%s) of VM %s is not in this host any more",
                                     assignment->name, was, name);
         }
