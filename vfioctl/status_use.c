@@ -129,7 +129,7 @@ const char *status_use_name(enum use_kind kind)
                 [USE_UNKNOWN] = "unknown", [USE_FREE] = "free",
         };
 
-        return names[kind];
+        return kind <= USE_FREE ? names[kind] : NULL;
 }
 
 int status_count(const struct status *status, struct status_count *ret)
