@@ -126,7 +126,7 @@ VFIOCTL_EXPORT int vfioctl_check_assignment(const struct vfioctl_snapshot *snaps
                                       ? "shut it down; the next reconcile mends the definition"
                                       : "vfioctl reconcile";
                 return finding_addf(findings, finding,
-                                    "bus numbers moved: VM %s still has it at %s, and cannot start so", name,
+                                    "bus numbers moved: the definition of VM %s still has it at %s", name,
                                     was);
         case VFIOCTL_EDITED:
                 finding.severity = VFIOCTL_WARNING;
