@@ -149,11 +149,12 @@ static int run(struct hook *hook)
 
 int hook_run(struct cli *cli, const char *vm, const char *operation, const char *stage)
 {
-        struct hook hook = {.cli = cli, .vm = vm, .operation = operation, .stage = stage, .deadline = 10000};
+        struct hook hook = {.cli = cli, .operation = operation, .stage = stage, .deadline = 10000};
 
         /* A session libvirt runs the system's hooks as its user: nothing of that is ours. */
         if (vfioctl_ctx_is_live(cli->ctx) && geteuid() != 0)
                 return CODE_DONE;
+        (void)printable(*vm ? vm : "?", hook.vm, sizeof(hook.vm));
         int code = run(&hook);
         if (hook.domain)
                 hook.calls.domain_free(hook.domain);

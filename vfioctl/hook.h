@@ -10,7 +10,7 @@
  */
 struct hook {
         struct cli *cli;
-        const char *vm;        /* its name, as libvirt gives it */
+        char vm[256];          /* its name, fit to be shown */
         const char *operation; /* prepare, release, ... */
         const char *stage;     /* begin, end */
         char *xml;

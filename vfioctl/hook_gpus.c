@@ -91,8 +91,17 @@ static int explain(char **ret, const char *format, ...)
         return CODE_FAILED;
 }
 
-static int explain_verdict(const struct vfioctl_domain_entry *entry, enum vfioctl_verdict verdict,
-                           const struct vfioctl_gpu *gpu, char **ret)
+/* The VM as it can be typed: its UUID where the name would need quoting. */
+static const char *typed_vm(const struct hook *hook)
+{
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+";
+        const char *uuid = hook->calls.domain_uuid(hook->domain);
+
+        return uuid && (*hook->vm == '-' || hook->vm[strspn(hook->vm, plain)]) ? uuid : hook->vm;
+}
+
+static int explain_verdict(const struct hook *hook, const struct vfioctl_domain_entry *entry,
+                           enum vfioctl_verdict verdict, const struct vfioctl_gpu *gpu, char **ret)
 {
         char was[VFIOCTL_ADDRESS_SIZE];
 
@@ -100,19 +109,18 @@ static int explain_verdict(const struct vfioctl_domain_entry *entry, enum vfioct
         if (verdict == VFIOCTL_MOVED)
                 return explain(ret,
                                "moved: its GPU %s is at %s now, and was at %s (bus numbers moved); to mend "
-                               "it: vfioctl "
-                               "reconcile",
+                               "it: vfioctl reconcile",
                                entry->name, vfioctl_gpu_address(gpu), was);
         if (verdict == VFIOCTL_SWAPPED)
                 return explain(ret,
                                "swapped: where its GPU %s was (%s) is another card now (%s at %s); to mend "
-                               "it: vfioctl "
-                               "unassign, then assign",
-                               entry->name, was, vfioctl_gpu_name(gpu), vfioctl_gpu_address(gpu));
-        return explain(
-                ret,
-                "gone: its GPU %s (%s) is not in this host any more; to mend it: vfioctl unassign --gpu %s",
-                entry->name, was, was);
+                               "it: vfioctl unassign %s --gpu %s, then vfioctl assign",
+                               entry->name, was, vfioctl_gpu_name(gpu), vfioctl_gpu_address(gpu),
+                               typed_vm(hook), was);
+        return explain(ret,
+                       "gone: its GPU %s (%s) is not in this host any more; to mend it: vfioctl unassign %s "
+                       "--gpu %s",
+                       entry->name, was, typed_vm(hook), was);
 }
 
 /* Does each address still lead to that GPU? Only where it does not, all others are looked at. */
@@ -131,7 +139,7 @@ static int check_identities(struct hook *hook, const struct gpus *gpus, char **r
                         return explain(ret_reason, "cannot read the host's PCI devices: %s", strerror(-r));
                 verdict = vfioctl_judge(all, &assignment, &gpu);
                 if (verdict != VFIOCTL_SAME)
-                        return explain_verdict(entry, verdict, gpu, ret_reason);
+                        return explain_verdict(hook, entry, verdict, gpu, ret_reason);
         }
         return CODE_DONE;
 }
@@ -180,11 +188,8 @@ static int claim_intent(struct hook *hook, const struct gpus *gpus, const struct
                         struct vfioctl_intent **ret)
 {
         _cleanup_intent_ struct vfioctl_intent *intent = NULL;
-        char name[256];
         const char *uuid = hook->calls.domain_uuid(hook->domain);
-        struct vfioctl_claim claim = {.uuid = uuid ? uuid : "-",
-                                      .name = printable(hook->vm, name, sizeof(name)),
-                                      .daemon = *daemon};
+        struct vfioctl_claim claim = {.uuid = uuid ? uuid : "-", .name = hook->vm, .daemon = *daemon};
 
         int r = vfioctl_intent_new(&intent);
         for (size_t i = 0; r >= 0 && i < gpus->count; i++)
@@ -307,13 +312,10 @@ void hook_reconnect(struct hook *hook)
 {
         _cleanup_gpus_ struct gpus gpus = {.count = 0};
         const char *uuid = hook->calls.domain_uuid(hook->domain);
-        char name[256];
 
         int r = find_gpus_of_vm(hook, 0, &gpus);
         for (size_t i = 0; r >= 0 && uuid && i < gpus.count; i++) {
-                struct vfioctl_claim claim = {.uuid = uuid,
-                                              .name = printable(hook->vm, name, sizeof(name)),
-                                              .daemon = hook->daemon};
+                struct vfioctl_claim claim = {.uuid = uuid, .name = hook->vm, .daemon = hook->daemon};
                 r = vfioctl_claim_record(hook->cli->ctx, gpus.items[i], &claim);
         }
         if (r < 0)

@@ -51,8 +51,20 @@ static enum vfioctl_mode mode_now(struct cli *cli, const struct change *change, 
         return vfioctl_gpu_mode(now);
 }
 
+/* Where nobody asks who uses the GPU before libvirt takes it for a VM, that is told. */
+static void warn_unguarded(struct cli *cli, const struct vfioctl_gpu *gpu)
+{
+        if (vfioctl_gpu_is_ours(gpu) && !vfioctl_hook_is_live(cli->ctx))
+                complain("%s (%s): hook-not-live: libvirt does not call our hook, so a VM's start may take "
+                         "it from the "
+                         "host; to mend it: vfioctl setup",
+                         vfioctl_gpu_name(gpu), vfioctl_gpu_address(gpu));
+}
+
 static void report(struct cli *cli, const struct change *change)
 {
+        for (size_t i = 0; change->mode == VFIOCTL_MODE_HOST && i < cli->n_arguments; i++)
+                warn_unguarded(cli, change->gpus[i]);
         if (cli->options.quiet || cli->options.json)
                 return;
         for (size_t i = 0; i < cli->n_arguments; i++) {

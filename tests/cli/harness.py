@@ -85,16 +85,19 @@ def sanitizer_reports():
     return found
 
 
-def start(*args, root=None, faults=None, **more):
+def start(*args, root=None, faults=None, program=None, through=(), env=None, stdin=None, **more):
+    """`program`: another name for vfioctl; `through`: a command that runs it; `env`: more of that."""
     # A session of its own: a fault that ends a whole group must not end the tests.
-    return subprocess.Popen([VFIOCTL, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env=environment(root, faults or {}), start_new_session=True, **more)
+    return subprocess.Popen([*through, program or VFIOCTL, *args],
+                            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env={**environment(root, faults or {}), **(env or {})}, start_new_session=True, **more)
 
 
-def finish(process, began, killed=False, timeout=TIMEOUT):
+def finish(process, began, killed=False, timeout=TIMEOUT, stdin=None):
     """Waits for it. A crash or a report of a sanitizer is a failure of whatever test this is."""
     try:
-        out, err = process.communicate(timeout=timeout)
+        out, err = process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
@@ -109,10 +112,10 @@ def finish(process, began, killed=False, timeout=TIMEOUT):
     return result
 
 
-def run(*args, root=None, faults=None, killed=False, timeout=TIMEOUT, **more):
-    """`killed`: the fault kills the program itself, which is no crash then."""
+def run(*args, killed=False, timeout=TIMEOUT, stdin=None, **more):
+    """`killed`: the fault kills the program itself, which is no crash then. `stdin`: bytes for it."""
     began = time.monotonic()
-    return finish(start(*args, root=root, faults=faults, **more), began, killed, timeout)
+    return finish(start(*args, stdin=stdin, **more), began, killed, timeout, stdin)
 
 
 def read_tree(root, leave_out=(".fake", "run")):
@@ -123,7 +126,8 @@ def read_tree(root, leave_out=(".fake", "run")):
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = entry.path[len(root) + 1:]
-                if name in leave_out:
+                # The kernel's count of events goes up, whatever else is as before.
+                if name in leave_out or name == "sys/kernel/uevent_seqnum":
                     continue
                 if entry.is_symlink():
                     found[name] = os.readlink(entry.path)
@@ -224,7 +228,7 @@ class Host:
 
     def forget(self):
         """The count of writes, and with it the log, begin anew."""
-        for name in ("counter", "log", "waits", "release"):
+        for name in ("counter", "log", "waits", "changes", "release"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path(f".fake/{name}"))
 

@@ -343,7 +343,7 @@ class Assignments(Status):
 
     def test_gone(self):
         self.assigned("0000 nowhere 01.0/00.0 1234:5678", ["0000:93:00.0"])
-        self.problem("gone", "VM vm1", "0000:93:00.0", "put the card back")
+        self.problem("gone", "VM vm1", "0000:93:00.0", "put it back, or vfioctl unassign vm1 --gpu 0000:93:00.0")
 
     def test_edited_is_a_remark(self):
         self.assigned(self.identity, FUNCTIONS[:2], FUNCTIONS[2:])

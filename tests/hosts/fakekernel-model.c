@@ -296,6 +296,18 @@ void fk_set_power(const char *dir, const char *control, const char *driver)
         fk_puts(dir, "power_state", sleeps ? "D3hot\n" : driver ? "D0\n" : "unknown\n");
 }
 
+/* lib/kobject_uevent.c: each bind and each unbind is an event. */
+static void count_event(void)
+{
+        char text[32];
+        const char *path = "sys/kernel/uevent_seqnum";
+
+        if (!fk_read(path, text, sizeof text))
+                return;
+        snprintf(text, sizeof text, "%lu\n", strtoul(text, NULL, 10) + 1);
+        fk_put(path, text, strlen(text));
+}
+
 static void driver_links(const char *dir, const char *driver, const char *address, bool show)
 {
         char path[FK_PATH], target[FK_PATH];
@@ -311,6 +323,7 @@ static void driver_links(const char *dir, const char *driver, const char *addres
                 fk_unlink("%s", path);
                 fk_unlink(DRIVERS "/%s/%s", driver, address);
         }
+        count_event();
 }
 
 static bool manages_own_dma(const char *driver)

@@ -100,6 +100,7 @@ __attribute__((constructor)) static void start(void)
                 _exit(127);
         }
         writes = map;
+        fk_change_start(writes + 1);
         parse_faults("FAKEKERNEL_FAIL", FAIL);
         parse_faults("FAKEKERNEL_FAIL_SILENT", SILENT);
         parse_faults("FAKEKERNEL_HANG", HANG);
@@ -199,6 +200,8 @@ static ssize_t finish(unsigned long n, const struct fk_write *w, int r, const ch
         int die = fault_at(n, DIE), saved = errno;
 
         log_write(n, w->path, w->value, w->len, word ? word : r ? strerrorname_np(-r) : "ok");
+        if (!r)
+                fk_changed("write", w->path);
         if (die) {
                 if (die == DIE_PARENT)
                         kill(getppid(), SIGKILL);
@@ -306,8 +309,16 @@ static void read_gate(int fd)
 API ssize_t write(int fd, const void *buf, size_t n)
 {
         char path[FK_PATH];
+        int saved = errno;
+        bool below = fk_fd_path(fd, path);
 
-        return sys_path(fd, path) ? sys_write(path, buf, n) : syscall(SYS_write, fd, buf, n);
+        errno = saved;
+        if (below && !strncmp(path, "sys/", 4))
+                return sys_write(path, buf, n);
+        ssize_t r = syscall(SYS_write, fd, buf, n);
+        if (r >= 0 && below && fk_is_own_file(path))
+                fk_changed("write", path);
+        return r;
 }
 
 API ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t at)
@@ -401,6 +412,8 @@ static int fake_openat(int dir, const char *path, int flags, mode_t mode)
                 fk_unlink("%s", real);
                 return refuse(fd, EACCES);
         }
+        if (fd >= 0 && make & O_CREAT)
+                fk_made(dir, path);
         return fd;
 }
 

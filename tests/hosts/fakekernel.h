@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define FK_PATH 4096 /* longest path, and PAGE_SIZE: the most that one write to sysfs takes */
 #define FK_NAME 256
@@ -56,6 +57,12 @@ void fk_read_attr(const char *dir, const char *attr, char *out, size_t size);
 bool fk_link_of(const char *dir, const char *name, char out[FK_NAME]);
 void fk_set_power(const char *dir, const char *control, const char *driver);
 int fk_attr_store(const struct fk_write *w);
+
+/* fakekernel-change.c */
+void fk_change_start(_Atomic uint32_t *counter);
+void fk_changed(const char *what, const char *path);
+bool fk_is_own_file(const char *path);
+void fk_made(int dir, const char *name);
 
 /* fakekernel.c: for tests that have no libkmod. */
 int fakekernel_load_module(const char *name);

@@ -124,7 +124,12 @@ static void test_in_use(void **state)
         assert_false(vfioctl_gpu_is_in_use(gpu, off));
         assert_true(vfioctl_gpu_is_in_use(gpu, runs));
         gpu->claim.is_live = true;
-        assert_true(vfioctl_gpu_is_in_use(gpu, off));
+        assert_true(vfioctl_gpu_is_in_use(gpu, NULL));
+        gpu->claim.uuid = (char *)(uintptr_t) "u1";
+        assert_true(vfioctl_gpu_is_in_use(gpu, NULL));
+        assert_true(vfioctl_gpu_is_in_use(gpu, runs));
+        /* It is stale, and about to be dropped. */
+        assert_false(vfioctl_gpu_is_in_use(gpu, off));
         /* The host's own users are told when it is to be taken from them. */
         gpu = one_gpu("amdgpu");
         fixture_holder(&f, gpu, 7, "x", NULL, "/dev/dri/card0");
@@ -191,7 +196,7 @@ static void test_told(void **state)
         tells(vms, 1, "moved", VFIOCTL_REFUSAL, "vfioctl reconcile");
         tells(vms, 2, "edited", VFIOCTL_WARNING, NULL);
         tells(vms, 3, "swapped", VFIOCTL_REFUSAL, "unassign");
-        tells(vms, 4, "gone", VFIOCTL_REFUSAL, "put the card back");
+        tells(vms, 4, "gone", VFIOCTL_REFUSAL, "put it back, or vfioctl unassign vm1 --gpu 0000:09:00.0");
         tells(runs, 0, "moved", VFIOCTL_REFUSAL, "shut it down");
         assert_int_equal(vfioctl_findings_new(&findings), 0);
         assert_int_equal(vfioctl_check_assignment(&f.snapshot, vms, 0, 5, findings), -EINVAL);

@@ -151,6 +151,7 @@ def build(tree, host, classes, options):
     tree.put("proc/cmdline", f"BOOT_IMAGE=/vmlinuz-{RELEASE} root=/dev/{disk}2 ro quiet "
              f"{host.host.get('kernel_cmdline', '') if host.iommu else ''}".rstrip() + "\n")
     tree.put("proc/version", f"Linux version {RELEASE} (debian-kernel@lists.debian.org) #1 SMP PREEMPT_DYNAMIC\n")
+    tree.put("sys/kernel/uevent_seqnum", "4711\n", 0o444)
     tree.put("proc/sys/kernel/osrelease", RELEASE + "\n")
     tree.put("proc/modules", modules(host, options))
     tree.put("proc/devices", "Character devices:\n 10 misc\n 29 fb\n116 alsa\n195 nvidia\n226 drm\n243 vfio\n511 kfd\n"

@@ -77,7 +77,8 @@ static int shown_read(struct pci_bus *bus, unsigned int devfn, int where, int si
                         dword = s->subdevice << 16 | s->subvendor;
                 else if (s->pm_ctrl && where == s->pm_ctrl && size > 1)
                         dword = *val | PCI_PM_CTRL_NO_SOFT_RESET; /* no reset by D3hot */
-                else if (s->serial && *val == 0 && where >= SERIAL_AT && where < SERIAL_AT + PCI_EXT_CAP_DSN_SIZEOF)
+                else if (s->serial && *val == 0 && where >= SERIAL_AT &&
+                         where < SERIAL_AT + PCI_EXT_CAP_DSN_SIZEOF)
                         dword = serial_dword(s, where & ~3);
                 else
                         break;
@@ -174,7 +175,8 @@ static int module_loaded(struct notifier_block *block, unsigned long state, void
                     strcmp(name, module->name))
                         continue;
                 found = driver_find(driver, &pci_bus_type);
-                if (!found || pci_add_dynid(to_pci_driver(found), vendor, device, PCI_ANY_ID, PCI_ANY_ID, 0, 0, 0))
+                if (!found ||
+                    pci_add_dynid(to_pci_driver(found), vendor, device, PCI_ANY_ID, PCI_ANY_ID, 0, 0, 0))
                         pr_err("labids: %s does not take %x:%x\n", driver, vendor, device);
         }
         return NOTIFY_DONE;
@@ -186,8 +188,8 @@ static int __init parse(const char *text, struct shown *s)
 {
         unsigned int domain, bus, slot, func;
 
-        if (sscanf(text, "%x:%x:%x.%x/%x/%x/%x/%x/%x/%x/%llx", &domain, &bus, &slot, &func, &s->vendor, &s->device,
-                   &s->subvendor, &s->subdevice, &s->class, &s->revision, &s->serial) != 11)
+        if (sscanf(text, "%x:%x:%x.%x/%x/%x/%x/%x/%x/%x/%llx", &domain, &bus, &slot, &func, &s->vendor,
+                   &s->device, &s->subvendor, &s->subdevice, &s->class, &s->revision, &s->serial) != 11)
                 return -EINVAL;
         s->bus = bus;
         s->devfn = PCI_DEVFN(slot, func);

@@ -31,9 +31,9 @@ mount -t tmpfs run "$root/run"
 mount -t tmpfs tmp "$root/tmp"
 mount -t tmpfs tmp "$root/var/tmp"
 for path; do
-	[ -d "$root$path" ] || continue
-	mkdir -p "$copy$path"
-	mount --bind "$copy$path" "$root$path"
+    [ -d "$root$path" ] || continue
+    mkdir -p "$copy$path"
+    mount --bind "$copy$path" "$root$path"
 done
 chroot "$root" sh -c "$command"
 cp "$root/run/initrd" "$out"
