@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "model.h"
-#include "text.h"
 
 /* What ought to be: reconcile brings it about, and status tells what of it is not so. */
 
@@ -19,7 +18,9 @@ static bool is_running_with(const struct vfioctl_gpu *gpu, const struct vfioctl_
 
 VFIOCTL_EXPORT bool vfioctl_gpu_is_in_use(const struct vfioctl_gpu *gpu, const struct vfioctl_vms *vms)
 {
-        return gpu->claim.is_live || (gpu->n_holders > 0 && vfioctl_gpu_mode(gpu) == VFIOCTL_MODE_VM) ||
+        bool claimed = gpu->claim.is_live && !vfioctl_gpu_claim_is_stale(gpu, vms);
+
+        return claimed || (gpu->n_holders > 0 && vfioctl_gpu_mode(gpu) == VFIOCTL_MODE_VM) ||
                is_running_with(gpu, vms);
 }
 
@@ -103,6 +104,15 @@ VFIOCTL_EXPORT int vfioctl_wanted_mode(const struct vfioctl_snapshot *snapshot, 
         return 0;
 }
 
+/* As it can be typed: the UUID where the name would need quoting. */
+static const char *typed_vm(const struct vfioctl_vms *vms, size_t vm)
+{
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+";
+        const char *name = vfioctl_vms_name(vms, vm), *uuid = vfioctl_vms_uuid(vms, vm);
+
+        return uuid && (*name == '-' || name[strspn(name, plain)]) ? uuid : name;
+}
+
 VFIOCTL_EXPORT int vfioctl_check_assignment(const struct vfioctl_snapshot *snapshot,
                                             const struct vfioctl_vms *vms, size_t vm, size_t index,
                                             struct vfioctl_findings *findings)
@@ -110,21 +120,17 @@ VFIOCTL_EXPORT int vfioctl_check_assignment(const struct vfioctl_snapshot *snaps
         const struct vfioctl_assignment *assignment = vfioctl_vms_assignment(vms, vm, index);
         const char *name = vfioctl_vms_name(vms, vm);
         struct vfioctl_finding finding = {.severity = VFIOCTL_REFUSAL, .culprit = name};
-        _cleanup_free_ char *option = NULL, *command = NULL, *fix = NULL;
         char was[VFIOCTL_ADDRESS_SIZE] = "?";
+        _cleanup_free_ char *fix = NULL;
         const struct vfioctl_gpu *gpu;
 
         if (!assignment)
                 return -EINVAL;
-        enum vfioctl_verdict verdict = vfioctl_judge(snapshot, assignment, &gpu);
         if (assignment->n_functions > 0)
                 (void)vfioctl_address_format(&assignment->functions[0], was);
-        int r = util_format(&option, "--gpu %s", was);
-        if (r >= 0)
-                r = text_command("unassign", name, option, &command);
-        if (r >= 0)
-                r = util_format(&fix, "%s%s, then vfioctl assign",
-                                verdict == VFIOCTL_GONE ? "put it back, or " : "", command);
+        enum vfioctl_verdict verdict = vfioctl_judge(snapshot, assignment, &gpu);
+        int r = util_format(&fix, "%svfioctl unassign %s --gpu %s, then vfioctl assign",
+                            verdict == VFIOCTL_GONE ? "put it back, or " : "", typed_vm(vms, vm), was);
         if (r < 0)
                 return r;
         switch (verdict) {
@@ -137,7 +143,7 @@ VFIOCTL_EXPORT int vfioctl_check_assignment(const struct vfioctl_snapshot *snaps
                                       ? "shut it down; the next reconcile mends the definition"
                                       : "vfioctl reconcile";
                 return finding_addf(findings, finding,
-                                    "bus numbers moved: VM %s still has it at %s, and cannot start so", name,
+                                    "bus numbers moved: the definition of VM %s still has it at %s", name,
                                     was);
         case VFIOCTL_EDITED:
                 finding.severity = VFIOCTL_WARNING;
