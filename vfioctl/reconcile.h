@@ -16,7 +16,6 @@ struct reconcile {
         struct vfioctl_findings *problems; /* refusals: for the admin; warnings: told, and no more */
         struct vfioctl_findings *changes;  /* notes: what was done, or would be */
         bool *mended;                      /* by VM: something of it was mended now */
-        bool *dropped;                     /* by GPU: its claim was dropped now */
         bool failed;
 };
 

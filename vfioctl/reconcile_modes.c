@@ -171,8 +171,7 @@ void reconcile_modes(struct reconcile *reconcile)
                                                   "a bind or unbind of it has not come back from the kernel");
                         continue;
                 }
-                /* A claim that was stale is gone by now, and still in the snapshot. */
-                if (!reconcile->dropped[i] && vfioctl_gpu_is_in_use(gpu, reconcile->vms))
+                if (vfioctl_gpu_is_in_use(gpu, reconcile->vms))
                         continue;
                 if (modes[i] != VFIOCTL_MODE_NONE)
                         bring(reconcile, gpu, modes[i], to_vm);

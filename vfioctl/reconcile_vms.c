@@ -28,7 +28,7 @@ static void claim_for(struct reconcile *reconcile, const struct vfioctl_gpu *gpu
 }
 
 /* The claim was read before libvirt was asked. */
-static void drop_stale(struct reconcile *reconcile, size_t index, const struct vfioctl_gpu *gpu)
+static void drop_stale(struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
 {
         if (!vfioctl_gpu_claim_is_stale(gpu, reconcile->vms))
                 return;
@@ -39,7 +39,6 @@ static void drop_stale(struct reconcile *reconcile, size_t index, const struct v
                 reconcile_failed(reconcile, gpu, "a stale claim cannot be dropped", r);
                 return;
         }
-        reconcile->dropped[index] = true;
         reconcile_changed(reconcile, gpu, "dropped the claim of VM %s, which does not run",
                           vfioctl_gpu_claim_name(gpu));
         reconcile_mark_mended(reconcile, gpu);
@@ -57,7 +56,7 @@ void reconcile_claims(struct reconcile *reconcile)
                         claim_for(reconcile, gpu, k);
                 }
                 if (!runs)
-                        drop_stale(reconcile, i, gpu);
+                        drop_stale(reconcile, gpu);
         }
 }
 

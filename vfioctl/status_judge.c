@@ -196,7 +196,8 @@ static int judge_starts(struct status *status)
                             vfioctl_vms_is_running(status->vms, i) ||
                             !vfioctl_vms_is_autostart(status->vms, i))
                                 continue;
-                        r = util_format(&fix, "virsh start %s", uuid);
+                        r = util_format(&fix, "virsh start %s",
+                                        typed_vm(vfioctl_vms_name(status->vms, i), uuid));
                         if (r >= 0)
                                 r = add(status,
                                         (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,

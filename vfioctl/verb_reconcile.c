@@ -205,7 +205,6 @@ static void close_all(struct reconcile *reconcile)
         vfioctl_findings_free(reconcile->changes);
         vfioctl_lock_free(reconcile->lock);
         free(reconcile->mended);
-        free(reconcile->dropped);
 }
 
 static int run(struct reconcile *reconcile)
@@ -221,10 +220,6 @@ static int run(struct reconcile *reconcile)
                                  false, &reconcile->snapshot);
         if (code != 0)
                 return code;
-        size_t count = vfioctl_snapshot_gpu_count(reconcile->snapshot);
-        reconcile->dropped = calloc(count ? count : 1, sizeof(*reconcile->dropped));
-        if (!reconcile->dropped)
-                return complain_errno(-ENOMEM, "reconcile");
         reconcile->hook_is_live = vfioctl_hook_is_live(cli->ctx);
         read_vms(reconcile);
         reconcile_claims(reconcile);

@@ -162,8 +162,9 @@ class Modes(Reconcile):
 
     def test_boot_display(self):
         self.on(topology="desktop-2xrtx3050", config=("gpus = all",))
-        result = self.code(3, self.reconcile())
-        self.says(result, "boot-display")
+        # Of all, the host keeps its display: nothing to complain of, each minute anew.
+        result = self.code(0, self.reconcile())
+        self.assertNotIn("boot-display", result.err)
         self.assertNotEqual(self.now.driver("0000:0a:00.0"), "vfio-pci")
 
     def test_stuck(self):
