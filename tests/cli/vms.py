@@ -104,5 +104,6 @@ class Vms(Case):
         return first.split()[0], name
 
     def names(self, folder):
+        """Files there, but for those that a killed process had not yet renamed."""
         path = self.now.path(f"run/vfioctl/{folder}")
-        return sorted(os.listdir(path)) if os.path.isdir(path) else []
+        return sorted(name for name in os.listdir(path) if name[0] != ".") if os.path.isdir(path) else []
