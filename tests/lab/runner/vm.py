@@ -25,7 +25,7 @@ VARIANT_ARGS = {
     "debian": ["rdinit=/lab/init", "boot=lab", "drm_kms_helper.fbdev_emulation=0"],
     "dracut": ["rdinit=/lab/init", "root=lab", "drm_kms_helper.fbdev_emulation=0"],
     "labinit": [],
-    "systemd": ["systemd.unit=multi-user.target", *("systemd.mask=" + unit for unit in MASKED)],
+    "systemd": ["systemd.unit=multi-user.target", "systemd.hostname=lab", *("systemd.mask=" + unit for unit in MASKED)],
 }
 BOOT_LIMIT = {None: 180, "systemd": 900}
 SHUTDOWN_LIMIT = 180
