@@ -181,7 +181,8 @@ void reconcile_modes(struct reconcile *reconcile)
                 if (vfioctl_gpu_is_in_use(gpu, reconcile->vms))
                         continue;
                 /* Nobody wants it there but the process that was killed. */
-                bool was_begun = !vfioctl_gpu_is_ours(gpu) && !is_assigned(reconcile, gpu);
+                bool was_begun = !vfioctl_gpu_is_ours(gpu) &&
+                                 !vfioctl_gpu_is_assigned(reconcile->snapshot, reconcile->vms, gpu);
                 if (modes[i] != VFIOCTL_MODE_NONE)
                         bring(reconcile, gpu, modes[i], was_begun && modes[i] == VFIOCTL_MODE_VM, to_vm);
                 forget_half_done(reconcile, gpu);
