@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fish completion for vfioctl(1)
 
-set -l verbs list show check to-vm to-host assign unassign boot hook reconcile config setup undo
+set -l verbs list status show check to-vm to-host assign unassign boot hook reconcile config setup undo
 
 # --root and --connect are handed on, so that names are those of the same host.
 function __vfioctl_given
@@ -33,6 +33,7 @@ end
 
 complete -c vfioctl -f
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a list -d 'the GPUs as a table'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a status -d 'whether all is well'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a show -d 'everything known of one GPU'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a check -d 'what stands against handing a GPU out'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a to-vm -d 'bind GPUs to vfio-pci'
@@ -56,7 +57,8 @@ complete -c vfioctl -l version -d 'the version'
 
 complete -c vfioctl -n '__fish_seen_subcommand_from list' -s o -l output -x -d columns \
     -a '(__fish_append , GPU CARD VRAM NODE ADDRESS MODE USED-BY READY SLOT IDS CLASS DRIVER GROUP FUNCTIONS ALIAS)'
-complete -c vfioctl -n '__fish_seen_subcommand_from list' -l noheadings -d 'no line of headings'
+complete -c vfioctl -n '__fish_seen_subcommand_from list status' -l noheadings -d 'no line of headings'
+complete -c vfioctl -n '__fish_seen_subcommand_from status' -l watch -d 'go on, and show it anew when something changes'
 complete -c vfioctl -n '__fish_seen_subcommand_from to-vm to-host assign unassign boot reconcile setup undo' -l dry-run -d 'print the steps and change nothing'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign' -l gpu -x -a '(__vfioctl_gpus)' -d 'this GPU'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign' -l count -x -d 'so many GPUs for each VM'

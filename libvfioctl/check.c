@@ -27,6 +27,10 @@ bool gpu_is_in_mode(const struct vfioctl_gpu *gpu, enum vfioctl_mode mode)
                                 return false;
                 } else if (function_on_vfio(function) || util_equal(function->driver_override, VFIO_DRIVER)) {
                         return false;
+                } else if (!function->driver &&
+                           (function->host_driver || gpu->half_done == VFIOCTL_MODE_HOST)) {
+                        /* On its way back, and cut off. */
+                        return false;
                 }
         }
         /* The GPU itself must have a driver to be "in mode host"; a companion may well have none. */

@@ -18,7 +18,9 @@ static bool is_running_with(const struct vfioctl_gpu *gpu, const struct vfioctl_
 
 VFIOCTL_EXPORT bool vfioctl_gpu_is_in_use(const struct vfioctl_gpu *gpu, const struct vfioctl_vms *vms)
 {
-        return gpu->claim.is_live || (gpu->n_holders > 0 && vfioctl_gpu_mode(gpu) == VFIOCTL_MODE_VM) ||
+        bool claimed = gpu->claim.is_live && !vfioctl_gpu_claim_is_stale(gpu, vms);
+
+        return claimed || (gpu->n_holders > 0 && vfioctl_gpu_mode(gpu) == VFIOCTL_MODE_VM) ||
                is_running_with(gpu, vms);
 }
 
@@ -102,6 +104,15 @@ VFIOCTL_EXPORT int vfioctl_wanted_mode(const struct vfioctl_snapshot *snapshot, 
         return 0;
 }
 
+/* As it can be typed: the UUID where the name would need quoting. */
+static const char *typed_vm(const struct vfioctl_vms *vms, size_t vm)
+{
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+";
+        const char *name = vfioctl_vms_name(vms, vm), *uuid = vfioctl_vms_uuid(vms, vm);
+
+        return uuid && (*name == '-' || name[strspn(name, plain)]) ? uuid : name;
+}
+
 VFIOCTL_EXPORT int vfioctl_check_assignment(const struct vfioctl_snapshot *snapshot,
                                             const struct vfioctl_vms *vms, size_t vm, size_t index,
                                             struct vfioctl_findings *findings)
@@ -110,13 +121,19 @@ VFIOCTL_EXPORT int vfioctl_check_assignment(const struct vfioctl_snapshot *snaps
         const char *name = vfioctl_vms_name(vms, vm);
         struct vfioctl_finding finding = {.severity = VFIOCTL_REFUSAL, .culprit = name};
         char was[VFIOCTL_ADDRESS_SIZE] = "?";
+        _cleanup_free_ char *fix = NULL;
         const struct vfioctl_gpu *gpu;
 
         if (!assignment)
                 return -EINVAL;
         if (assignment->n_functions > 0)
                 (void)vfioctl_address_format(&assignment->functions[0], was);
-        switch (vfioctl_judge(snapshot, assignment, &gpu)) {
+        enum vfioctl_verdict verdict = vfioctl_judge(snapshot, assignment, &gpu);
+        int r = util_format(&fix, "%svfioctl unassign %s --gpu %s, then vfioctl assign",
+                            verdict == VFIOCTL_GONE ? "put it back, or " : "", typed_vm(vms, vm), was);
+        if (r < 0)
+                return r;
+        switch (verdict) {
         case VFIOCTL_SAME:
                 return 0;
         case VFIOCTL_MOVED:
@@ -126,7 +143,7 @@ VFIOCTL_EXPORT int vfioctl_check_assignment(const struct vfioctl_snapshot *snaps
                                       ? "shut it down; the next reconcile mends the definition"
                                       : "vfioctl reconcile";
                 return finding_addf(findings, finding,
-                                    "bus numbers moved: VM %s still has it at %s, and cannot start so", name,
+                                    "bus numbers moved: the definition of VM %s still has it at %s", name,
                                     was);
         case VFIOCTL_EDITED:
                 finding.severity = VFIOCTL_WARNING;
@@ -138,13 +155,12 @@ VFIOCTL_EXPORT int vfioctl_check_assignment(const struct vfioctl_snapshot *snaps
         case VFIOCTL_SWAPPED:
                 finding.code = "swapped";
                 finding.gpu = gpu->functions[0]->text;
-                finding.fix = "take it out (vfioctl unassign) and assign one of those there are";
+                finding.fix = fix;
                 return finding_addf(findings, finding, "where VM %s had GPU %s (%s) is another card now (%s)",
                                     name, assignment->name, was, vfioctl_gpu_card(gpu));
         case VFIOCTL_GONE:
                 finding.code = "gone";
-                finding.fix =
-                        "put the card back, or take it out of the VM (vfioctl unassign) and assign another";
+                finding.fix = fix;
                 return finding_addf(findings, finding, "GPU %s (%s) of VM %s is not in this host any more",
                                     assignment->name, was, name);
         }

@@ -153,6 +153,8 @@ void journal(struct cli *cli, bool is_error, const char *format, ...) _printf_(3
 
 /* ---- text.c ---- */
 
+/* The VM as it can be typed: its UUID (which may be NULL) where the name would need quoting. */
+const char *typed_vm(const char *name, const char *uuid);
 const char *gpu_label(const struct vfioctl_snapshot *snapshot, const char *address);
 /* One finding as one line, with the way out; the caller's to free, NULL without memory. */
 char *finding_line(const struct vfioctl_snapshot *snapshot, const struct vfioctl_finding *finding);

@@ -91,15 +91,6 @@ static int explain(char **ret, const char *format, ...)
         return CODE_FAILED;
 }
 
-/* The VM as it can be typed: its UUID where the name would need quoting. */
-static const char *typed_vm(const struct hook *hook)
-{
-        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+";
-        const char *uuid = hook->calls.domain_uuid(hook->domain);
-
-        return uuid && (*hook->vm == '-' || hook->vm[strspn(hook->vm, plain)]) ? uuid : hook->vm;
-}
-
 static int explain_verdict(const struct hook *hook, const struct vfioctl_domain_entry *entry,
                            enum vfioctl_verdict verdict, const struct vfioctl_gpu *gpu, char **ret)
 {
@@ -116,11 +107,11 @@ static int explain_verdict(const struct hook *hook, const struct vfioctl_domain_
                                "swapped: where its GPU %s was (%s) is another card now (%s at %s); to mend "
                                "it: vfioctl unassign %s --gpu %s, then vfioctl assign",
                                entry->name, was, vfioctl_gpu_name(gpu), vfioctl_gpu_address(gpu),
-                               typed_vm(hook), was);
+                               typed_vm(hook->vm, hook->calls.domain_uuid(hook->domain)), was);
         return explain(ret,
                        "gone: its GPU %s (%s) is not in this host any more; to mend it: vfioctl unassign %s "
                        "--gpu %s",
-                       entry->name, was, typed_vm(hook), was);
+                       entry->name, was, typed_vm(hook->vm, hook->calls.domain_uuid(hook->domain)), was);
 }
 
 /* Does each address still lead to that GPU? Only where it does not, all others are looked at. */

@@ -32,7 +32,7 @@ void journal(struct cli *cli, bool is_error, const char *format, ...)
         for (char *at = text; *at; at++)
                 if ((unsigned char)*at < ' ' || *at == 127)
                         *at = '?';
-        int priority = LOG_DAEMON | (is_error ? LOG_WARNING : LOG_INFO);
+        int priority = LOG_DAEMON | (is_error ? LOG_WARNING : LOG_NOTICE);
         if (util_format(&line, "<%d>vfioctl[%ld]: %s", priority, (long)getpid(), text) < 0)
                 return;
         int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -55,14 +55,19 @@ static void tell_refusals(struct reconcile *reconcile, const struct vfioctl_find
         }
 }
 
-/* 0, or -EAGAIN when all is to be looked at again. */
+/*
+ * 0, or -EAGAIN when all is to be looked at again. -ECANCELED when it is refused, and what was begun can as
+ * well be taken back.
+ */
 static int carry_out(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, enum vfioctl_mode mode,
-                     const struct vfioctl_plan *plan)
+                     bool can_turn_back, const struct vfioctl_plan *plan)
 {
         const struct vfioctl_findings *against = vfioctl_plan_findings(plan);
         _cleanup_findings_ struct vfioctl_findings *findings = NULL;
         enum vfioctl_outcome outcome;
 
+        if (can_turn_back && vfioctl_findings_have_refusal(against))
+                return -ECANCELED;
         if (vfioctl_findings_have_refusal(against)) {
                 tell_refusals(reconcile, against);
                 return 0;
@@ -101,7 +106,7 @@ static int carry_out(struct reconcile *reconcile, const struct vfioctl_gpu *gpu,
 
 /* Looks again, at this GPU alone: what was seen at the beginning may be old by now. */
 static void bring(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, enum vfioctl_mode mode,
-                  const bool *to_vm)
+                  bool can_turn_back, const bool *to_vm)
 {
         const char *address = vfioctl_gpu_address(gpu);
         int r = -EAGAIN;
@@ -127,9 +132,11 @@ static void bring(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, en
                 if (r >= 0)
                         r = vfioctl_plan_new(now, NULL, intent, 0, &plan);
                 if (r >= 0)
-                        r = carry_out(reconcile, gpu, mode, plan);
+                        r = carry_out(reconcile, gpu, mode, can_turn_back, plan);
         }
-        if (r < 0 && r != -EAGAIN)
+        if (r == -ECANCELED)
+                bring(reconcile, gpu, VFIOCTL_MODE_HOST, false, to_vm);
+        else if (r < 0 && r != -EAGAIN)
                 reconcile_failed(reconcile, gpu, "its mode cannot be changed", r);
 }
 
@@ -173,8 +180,10 @@ void reconcile_modes(struct reconcile *reconcile)
                 }
                 if (vfioctl_gpu_is_in_use(gpu, reconcile->vms))
                         continue;
+                /* Nobody wants it there but the process that was killed. */
+                bool was_begun = !vfioctl_gpu_is_ours(gpu) && !is_assigned(reconcile, gpu);
                 if (modes[i] != VFIOCTL_MODE_NONE)
-                        bring(reconcile, gpu, modes[i], to_vm);
+                        bring(reconcile, gpu, modes[i], was_begun && modes[i] == VFIOCTL_MODE_VM, to_vm);
                 forget_half_done(reconcile, gpu);
         }
 }

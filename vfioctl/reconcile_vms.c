@@ -155,9 +155,12 @@ static void mend(struct reconcile *reconcile, size_t vm)
         struct vfioctl_finding finding = {.severity = VFIOCTL_REFUSAL, .code = "moved", .culprit = name};
 
         if (vfioctl_vms_is_running(reconcile->vms, vm)) {
-                finding.fix = "shut it down; the next reconcile mends the definition";
-                reconcile_problem(reconcile, finding,
-                                  "a GPU of VM %s has another address now, and the VM runs", name);
+                for (size_t i = 0; i < vfioctl_vms_assignment_count(reconcile->vms, vm); i++) {
+                        const struct vfioctl_gpu *gpu;
+                        if (vfioctl_judge(reconcile->snapshot, vfioctl_vms_assignment(reconcile->vms, vm, i),
+                                          &gpu) == VFIOCTL_MOVED)
+                                tell_verdict(reconcile, vm, i);
+                }
                 return;
         }
         if (reconcile->cli->options.dry_run) {

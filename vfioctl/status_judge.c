@@ -153,13 +153,17 @@ static int judge_gpu(struct status *status, const struct vfioctl_gpu *gpu)
 {
         if (vfioctl_gpu_is_stuck(gpu))
                 return judge_stuck(status, gpu);
-        if (vfioctl_gpu_is_on_board(gpu) || vfioctl_change_is_under_way(status->cli.ctx, gpu))
+        if (vfioctl_gpu_is_on_board(gpu))
                 return 0;
         enum vfioctl_mode wanted = wanted_mode(status, gpu, status->findings);
         bool wrong = is_wrong(gpu, wanted), half_done = vfioctl_gpu_half_done(gpu) != VFIOCTL_MODE_NONE;
         bool concerns = (vfioctl_gpu_is_ours(gpu) && !vfioctl_gpu_is_boot_display(gpu)) ||
                         vfioctl_gpu_is_assigned(status->snapshot, status->vms, gpu);
         int r = concerns ? judge_hardware(status, gpu) : 0;
+        /* Asked only then, for the question takes the lock for a moment. */
+        if ((wrong || half_done || vfioctl_gpu_claim_is_stale(gpu, status->vms)) &&
+            vfioctl_change_is_under_way(status->cli.ctx, gpu))
+                return r;
         if (r >= 0 && !status->is_off)
                 r = judge_notes(status, gpu);
         if (r >= 0 && wrong && !half_done && !vfioctl_gpu_is_in_use(gpu, status->vms))
@@ -192,7 +196,8 @@ static int judge_starts(struct status *status)
                             vfioctl_vms_is_running(status->vms, i) ||
                             !vfioctl_vms_is_autostart(status->vms, i))
                                 continue;
-                        r = util_format(&fix, "virsh start %s", uuid);
+                        r = util_format(&fix, "virsh start %s",
+                                        typed_vm(vfioctl_vms_name(status->vms, i), uuid));
                         if (r >= 0)
                                 r = add(status,
                                         (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
@@ -223,7 +228,7 @@ static int judge_hook(struct status *status)
         if (status->libvirt_asked && !status->vms)
                 return 0;
         finding.code = "hook-not-live";
-        finding.fix = "systemctl reload libvirtd";
+        finding.fix = "systemctl reload libvirtd (or virtqemud)";
         return add(status, finding, "libvirt has not called its hook since it was started");
 }
 

@@ -45,7 +45,8 @@ static int add_running(const struct status *status, const struct vfioctl_gpu *gp
                         r = add_vm(use, vfioctl_vms_name(status->vms, i), "running");
                 }
         const char *name = vfioctl_gpu_claim_name(gpu);
-        if (r < 0 || use->kind == USE_RUNNING || !name || !vfioctl_gpu_is_in_use(gpu, NULL))
+        if (r < 0 || use->kind == USE_RUNNING || !name || !vfioctl_gpu_is_in_use(gpu, NULL) ||
+            vfioctl_gpu_claim_is_stale(gpu, status->vms))
                 return r;
         /* Whether it still starts is libvirt's to tell. */
         bool known = status->vms;
@@ -129,7 +130,7 @@ const char *status_use_name(enum use_kind kind)
                 [USE_UNKNOWN] = "unknown", [USE_FREE] = "free",
         };
 
-        return names[kind];
+        return kind <= USE_FREE ? names[kind] : NULL;
 }
 
 int status_count(const struct status *status, struct status_count *ret)

@@ -39,6 +39,7 @@ struct screen {
         const struct cli *cli;
         unsigned int flags;
         bool is_terminal;
+        bool has_printed;
         char *last; /* what was shown, but for what changes with each reconcile that finds nothing */
 };
 
@@ -88,8 +89,9 @@ static int show(struct screen *screen, const char *text, char *key)
         if (screen->is_terminal) {
                 r = draw(screen, text);
         } else if (changed) {
-                if (screen->last && !screen->cli->options.json)
+                if (screen->has_printed && !screen->cli->options.json)
                         r = write_all("\n");
+                screen->has_printed |= *text != '\0';
                 if (r >= 0)
                         r = write_all(text);
         }

@@ -13,6 +13,13 @@ const char *gpu_label(const struct vfioctl_snapshot *snapshot, const char *addre
         return gpu ? vfioctl_gpu_name(gpu) : address;
 }
 
+const char *typed_vm(const char *name, const char *uuid)
+{
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.+";
+
+        return uuid && (*name == '-' || name[strspn(name, plain)]) ? uuid : name;
+}
+
 char *finding_line(const struct vfioctl_snapshot *snapshot, const struct vfioctl_finding *finding)
 {
         const char *label = gpu_label(snapshot, finding->gpu);

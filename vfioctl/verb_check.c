@@ -26,6 +26,23 @@ static bool needs_admin(const struct vfioctl_findings *findings, bool named)
         return false;
 }
 
+/* A GPU that rests with the host is safe there only while libvirt asks us before it takes it. */
+static int check_guard(const struct cli *cli, const struct vfioctl_gpu *gpu,
+                       struct vfioctl_findings *findings)
+{
+        if (!vfioctl_gpu_is_ours(gpu) || vfioctl_gpu_idle(gpu) != VFIOCTL_MODE_HOST ||
+            vfioctl_hook_is_live(cli->ctx))
+                return 0;
+        return vfioctl_findings_add(
+                findings,
+                &(struct vfioctl_finding){.severity = VFIOCTL_WARNING,
+                                          .code = "hook-not-live",
+                                          .gpu = vfioctl_gpu_address(gpu),
+                                          .text = "it is to rest in mode host, and libvirt does not call "
+                                                  "our hook, which asks who uses it",
+                                          .fix = "vfioctl setup"});
+}
+
 static int collect(const struct cli *cli, const struct vfioctl_snapshot *snapshot,
                    const struct vfioctl_vms *vms, struct vfioctl_findings *findings)
 {
@@ -39,6 +56,14 @@ static int collect(const struct cli *cli, const struct vfioctl_snapshot *snapsho
                 r = vfioctl_check(snapshot, vms, NULL, findings);
         for (size_t i = 0; r >= 0 && i < cli->n_arguments; i++)
                 r = vfioctl_check(snapshot, vms, gpus[i], findings);
+        for (size_t i = 0; r >= 0 && i < vfioctl_snapshot_gpu_count(snapshot); i++) {
+                const struct vfioctl_gpu *gpu = vfioctl_snapshot_gpu(snapshot, i);
+                bool named = cli->n_arguments == 0;
+                for (size_t k = 0; k < cli->n_arguments; k++)
+                        named |= gpus[k] == gpu;
+                if (named)
+                        r = check_guard(cli, gpu, findings);
+        }
         return r < 0 ? complain_errno(r, "cannot check") : 0;
 }
 

@@ -381,6 +381,101 @@ static void *let_go(void *lock)
         return NULL;
 }
 
+#define CLAIM "/run/vfioctl/claims/" GPU
+#define UUID  "11111111-2222-3333-4444-555555555555"
+
+static void claim_plan(struct run *run, const char *uuid, bool is_release)
+{
+        _cleanup_intent_ struct vfioctl_intent *intent = NULL;
+        const struct vfioctl_gpu *gpu;
+
+        assert_int_equal(vfioctl_snapshot_take(kernel.ctx, VFIOCTL_SNAPSHOT_ALL & ~VFIOCTL_SNAPSHOT_NAMES,
+                                               &run->snapshot),
+                         0);
+        assert_int_equal(vfioctl_snapshot_find(run->snapshot, GPU, &gpu), 0);
+        assert_int_equal(vfioctl_intent_new(&intent), 0);
+        if (run->definitions.result < 0)
+                assert_int_equal(vfioctl_intent_define(intent, "game1"), 0);
+        if (is_release)
+                assert_int_equal(vfioctl_intent_release(intent, gpu, uuid), 0);
+        else
+                assert_int_equal(
+                        vfioctl_intent_claim(intent, gpu, &(struct vfioctl_claim){uuid, "vm", {1, "1"}}), 0);
+        assert_int_equal(vfioctl_plan_new(run->snapshot, NULL, intent, 0, &run->plan), 0);
+        assert_int_equal(vfioctl_findings_new(&run->findings), 0);
+}
+
+static void assert_claim(const char *expected)
+{
+        _cleanup_free_ char *text = root_get(kernel.root, CLAIM);
+
+        if (!expected)
+                assert_null(text);
+        else
+                assert_string_equal(text, expected);
+}
+
+static void test_claims(void **state)
+{
+        struct run run = {.r = 0};
+
+        (void)state;
+        boot(false);
+        claim_plan(&run, UUID, false);
+        run_apply(&run);
+        assert_int_equal(run.outcome, VFIOCTL_DONE);
+        assert_claim(UUID " 1 1\nvm\n");
+        assert_null(root_get(kernel.root, "/run/vfioctl/work/" GPU));
+        run_end(&run);
+        /* Over a stale one; and somebody else's that came since the plan was made is not touched. */
+        claim_plan(&run, "other", false);
+        run_apply(&run);
+        assert_int_equal(run.outcome, VFIOCTL_DONE);
+        assert_claim("other 1 1\nvm\n");
+        run_end(&run);
+        claim_plan(&run, UUID, false);
+        root_put(kernel.root, CLAIM, "third 1 1\nvm\n");
+        run_apply(&run);
+        assert_int_equal(run.r, -EAGAIN);
+        assert_claim("third 1 1\nvm\n");
+        run_end(&run);
+        claim_plan(&run, "third", true);
+        root_put(kernel.root, CLAIM, UUID " 1 1\nvm\n");
+        run_apply(&run);
+        assert_int_equal(run.r, -EAGAIN);
+        run_end(&run);
+        claim_plan(&run, UUID, true);
+        run_apply(&run);
+        assert_int_equal(run.outcome, VFIOCTL_DONE);
+        assert_claim(NULL);
+        run_end(&run);
+        halt();
+}
+
+/* A bind that fails leaves the claim of before, and so does a definition that fails after it. */
+static void test_claim_fails(void **state)
+{
+        (void)state;
+        for (unsigned int k = 1; k <= 7; k++) {
+                struct run run = {.definitions = {.result = -EIO}};
+                boot(false);
+                _cleanup_free_ char *before = state_text();
+                root_put(kernel.root, CLAIM, "old 1 1\nvm\n");
+                kernel.faults[k] = k <= 6 ? -EIO : 0;
+                claim_plan(&run, UUID, false);
+                run_apply(&run);
+                assert_int_equal(run.r, 0);
+                assert_int_equal(run.outcome, VFIOCTL_ROLLED_BACK);
+                assert_int_equal(run.definitions.defined, k == 7);
+                assert_claim("old 1 1\nvm\n");
+                assert_null(root_get(kernel.root, "/run/vfioctl/work/" GPU));
+                _cleanup_free_ char *after = state_text();
+                assert_string_equal(after, before);
+                run_end(&run);
+                halt();
+        }
+}
+
 static void test_locked(void **state)
 {
         struct run run = {.r = 0};
@@ -414,7 +509,8 @@ int main(void)
                 cmocka_unit_test(test_failing_undo),   cmocka_unit_test(test_hang),
                 cmocka_unit_test(test_definition),     cmocka_unit_test(test_stale),
                 cmocka_unit_test(test_module),         cmocka_unit_test(test_refused),
-                cmocka_unit_test(test_locked),
+                cmocka_unit_test(test_locked),         cmocka_unit_test(test_claims),
+                cmocka_unit_test(test_claim_fails),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

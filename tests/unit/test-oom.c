@@ -72,8 +72,8 @@ struct result {
         struct vfioctl_snapshot *snapshot;
         struct vfioctl_vms *vms;
         struct vfioctl_findings *checked, *refused;
-        struct vfioctl_intent *intent;
-        struct vfioctl_plan *plan;
+        struct vfioctl_intent *intent, *claims;
+        struct vfioctl_plan *plan, *claiming;
         char *error;
 };
 
@@ -108,6 +108,18 @@ static int work(struct result *result)
         if (r >= 0)
                 r = vfioctl_plan_new(result->snapshot, result->vms, result->intent, 0, &result->plan);
         if (r >= 0)
+                r = vfioctl_intent_new(&result->claims);
+        if (r >= 0)
+                r = vfioctl_intent_claim(result->claims, gpu,
+                                         &(struct vfioctl_claim){"uuid", "game3", {1, "1"}});
+        if (r >= 0)
+                r = vfioctl_plan_new(result->snapshot, NULL, result->claims, 0, &result->claiming);
+        if (r >= 0)
+                r = vfioctl_vms_add_assignment(
+                        result->vms, 0,
+                        &(struct vfioctl_assignment){
+                                .name = "1a", .identity = "x", .functions = &address, .n_functions = 1});
+        if (r >= 0)
                 r = vfioctl_vms_add_device(result->vms, 0, &address);
         if (r >= 0)
                 r = vfioctl_findings_new(&result->refused);
@@ -120,6 +132,8 @@ static int work(struct result *result)
 
 static void result_free(struct result *result)
 {
+        (void)vfioctl_plan_free(result->claiming);
+        (void)vfioctl_intent_free(result->claims);
         (void)vfioctl_plan_free(result->plan);
         (void)vfioctl_intent_free(result->intent);
         (void)vfioctl_findings_free(result->checked);
@@ -134,13 +148,16 @@ static void result_free(struct result *result)
 static char *result_dump(const struct result *result)
 {
         char *text, *snapshot = snapshot_dump(result->snapshot), *checked = findings_dump(result->checked),
-                    *refused = findings_dump(result->refused), *plan = plan_dump(result->plan);
+                    *refused = findings_dump(result->refused), *plan = plan_dump(result->plan),
+                    *claiming = plan_dump(result->claiming);
 
-        assert_int_equal(util_format(&text, "%s\n%s\n%s\n%s", snapshot, checked, refused, plan), 0);
+        assert_int_equal(util_format(&text, "%s\n%s\n%s\n%s\n%s", snapshot, checked, refused, plan, claiming),
+                         0);
         free(snapshot);
         free(checked);
         free(refused);
         free(plan);
+        free(claiming);
         return text;
 }
 
@@ -161,6 +178,10 @@ static void every_allocation(const char *host, const char *gpu, const char *cons
 
         root = root_from_host(host, options);
         wanted = gpu;
+        char *claim;
+        assert_int_equal(util_format(&claim, "/run/vfioctl/claims/%s", gpu), 0);
+        root_put(root, claim, "uuid 1 1\nold\n");
+        free(claim);
         /* Once for what libc makes for good, and once for the right answer and the number of calls. */
         assert_int_equal(work(&result), 0);
         result_free(&result);
@@ -168,7 +189,7 @@ static void every_allocation(const char *host, const char *gpu, const char *cons
         assert_int_equal(work_armed(&result, 0, false), 0);
         unsigned long calls = memory.calls;
         char *right = result_dump(&result);
-        assert_true(strstr(right, "gpu ") && strstr(right, "define game1"));
+        assert_true(strstr(right, "gpu ") && strstr(right, "define game1") && strstr(right, "for VM uuid"));
         result_free(&result);
         free(right);
         assert_int_equal(memory.live, live);

@@ -188,6 +188,144 @@ static void test_to_host(void **state)
         assert_int_equal(theirs->n_steps, 0);
 }
 
+/* Killed between the unbind and the probe of a companion: it is on its way back, and goes on. */
+static void test_to_host_cut_off(void **state)
+{
+        (void)state;
+        set_up_gpu("amdgpu", NULL);
+        _cleanup_plan_ struct vfioctl_plan *never = plan_mode(VFIOCTL_MODE_HOST);
+        assert_int_equal(never->n_steps, 0);
+        gpu->functions[1]->host_driver = (char *)(uintptr_t) "snd_hda_intel";
+        _cleanup_plan_ struct vfioctl_plan *known = plan_mode(VFIOCTL_MODE_HOST);
+        assert_steps(known, STEPS(PROBE " = 0000:06:00.1"));
+        assert_string_equal(known->steps[0]->write.wait.value, "snd_hda_intel");
+        gpu->functions[1]->host_driver = NULL;
+        gpu->half_done = VFIOCTL_MODE_HOST;
+        _cleanup_plan_ struct vfioctl_plan *noted = plan_mode(VFIOCTL_MODE_HOST);
+        assert_steps(noted, STEPS("load pci:audio", PROBE " = 0000:06:00.1"));
+}
+
+#define UUID "11111111-2222-3333-4444-555555555555"
+
+static struct vfioctl_plan *plan_claim(const char *uuid, const char *name)
+{
+        _cleanup_intent_ struct vfioctl_intent *intent = NULL;
+        struct vfioctl_plan *plan = NULL;
+
+        assert_int_equal(vfioctl_intent_new(&intent), 0);
+        if (name)
+                assert_int_equal(vfioctl_intent_claim(intent, gpu,
+                                                      &(struct vfioctl_claim){uuid, name, {4711, "12345"}}),
+                                 0);
+        else
+                assert_int_equal(vfioctl_intent_release(intent, gpu, uuid), 0);
+        assert_int_equal(vfioctl_plan_new(&f.snapshot, NULL, intent, 0, &plan), 0);
+        return plan;
+}
+
+static void test_claim(void **state)
+{
+        (void)state;
+        set_up_gpu("amdgpu", "snd_hda_intel");
+        _cleanup_plan_ struct vfioctl_plan *plan = plan_claim(UUID, "a VM");
+        /* Bound first: a start that is cut off leaves no claim. */
+        assert_int_equal(plan->n_steps, 7);
+        for (size_t i = 0; i < 6; i++)
+                assert_int_equal(plan->steps[i]->kind, STEP_WRITE);
+        const struct vfioctl_step *claim = plan->steps[6];
+        assert_int_equal(claim->kind, STEP_CLAIM);
+        assert_string_equal(claim->claim, UUID " 4711 12345\na VM\n");
+        assert_null(claim->expected);
+        assert_string_equal(claim->function, "0000:06:00.0");
+        assert_string_equal(vfioctl_step_attribute(claim), "/run/vfioctl/claims/0000:06:00.0");
+        assert_contains(vfioctl_step_text(claim), "claim 0000:06:00.0 for VM ");
+        assert_int_equal(plan->gpus[0].mode, VFIOCTL_MODE_VM);
+
+        /* In mode vm nothing but the claim; the same claim again is nothing at all. */
+        set_up_gpu(VFIO_DRIVER, VFIO_DRIVER);
+        for (size_t i = 0; i < 2; i++)
+                gpu->functions[i]->driver_override = (char *)(uintptr_t)VFIO_DRIVER;
+        _cleanup_plan_ struct vfioctl_plan *bound = plan_claim(UUID, "a VM");
+        assert_int_equal(bound->n_steps, 1);
+        assert_int_equal(bound->n_gpus, 1);
+        assert_int_equal(bound->gpus[0].mode, VFIOCTL_MODE_NONE);
+        gpu->claim.text = (char *)(uintptr_t)UUID " 4711 12345\na VM\n";
+        gpu->claim.uuid = (char *)(uintptr_t)UUID;
+        gpu->claim.name = (char *)(uintptr_t) "a VM";
+        gpu->claim.is_live = true;
+        _cleanup_plan_ struct vfioctl_plan *same = plan_claim(UUID, "a VM");
+        assert_int_equal(same->n_steps, 0);
+        assert_false(vfioctl_findings_have_refusal(same->findings));
+        /* Another VM: no; nor may the host have it. When the daemon is gone: yes, over the old one. */
+        _cleanup_plan_ struct vfioctl_plan *theirs = plan_claim("other", "b");
+        assert_int_equal(theirs->n_steps, 0);
+        const struct vfioctl_finding *finding = finding_by(theirs->findings, "claimed", "0000:06:00.0");
+        assert_non_null(finding);
+        assert_string_equal(finding->culprit, "a VM");
+        assert_string_equal(finding->fix, "virsh shutdown 'a VM'");
+        _cleanup_plan_ struct vfioctl_plan *host = plan_mode(VFIOCTL_MODE_HOST);
+        assert_non_null(finding_by(host->findings, "claimed", NULL));
+        gpu->claim.is_live = false;
+        _cleanup_plan_ struct vfioctl_plan *stale = plan_claim("other", "b");
+        assert_int_equal(stale->n_steps, 1);
+        assert_string_equal(stale->steps[0]->expected, gpu->claim.text);
+}
+
+static void test_release(void **state)
+{
+        (void)state;
+        set_up_gpu(VFIO_DRIVER, VFIO_DRIVER);
+        gpu->functions[0]->is_stuck = true;
+        _cleanup_plan_ struct vfioctl_plan *none = plan_claim(UUID, NULL);
+        assert_int_equal(none->n_steps, 0);
+        gpu->claim.text = (char *)(uintptr_t)UUID " 4711 12345\na VM\n";
+        gpu->claim.uuid = (char *)(uintptr_t)UUID;
+        gpu->claim.is_live = true;
+        /* Whatever is with the GPU: it is a note, and nothing is bound. */
+        _cleanup_plan_ struct vfioctl_plan *plan = plan_claim(UUID, NULL);
+        assert_int_equal(plan->n_steps, 1);
+        assert_int_equal(plan->steps[0]->kind, STEP_CLAIM);
+        assert_null(plan->steps[0]->claim);
+        assert_string_equal(plan->steps[0]->expected, gpu->claim.text);
+        assert_contains(vfioctl_step_text(plan->steps[0]), "drop the claim on 0000:06:00.0");
+}
+
+static struct vfioctl_plan *plan_early(void)
+{
+        _cleanup_intent_ struct vfioctl_intent *intent = NULL;
+        struct vfioctl_plan *plan = NULL;
+
+        assert_int_equal(vfioctl_intent_new(&intent), 0);
+        assert_int_equal(vfioctl_intent_set_mode(intent, gpu, VFIOCTL_MODE_VM), 0);
+        assert_int_equal(vfioctl_plan_new(&f.snapshot, NULL, intent, VFIOCTL_PLAN_AIM, &plan), 0);
+        return plan;
+}
+
+static void test_aim(void **state)
+{
+        (void)state;
+        set_up_gpu(NULL, NULL);
+        f.snapshot.has_vfio_driver = false;
+        for (size_t i = 0; i < 2; i++)
+                gpu->functions[i]->driver_override_known = true;
+        _cleanup_plan_ struct vfioctl_plan *both = plan_early();
+        assert_steps(both, STEPS(DEVICES "0000:06:00.0/driver_override = vfio-pci",
+                                 DEVICES "0000:06:00.1/driver_override = vfio-pci"));
+        assert_int_equal(both->n_gpus, 1);
+        /* One that a driver has by now is for later, and what is aimed stays so. */
+        gpu->functions[1]->driver = (char *)(uintptr_t) "snd_hda_intel";
+        _cleanup_plan_ struct vfioctl_plan *one = plan_early();
+        assert_steps(one, STEPS(DEVICES "0000:06:00.0/driver_override = vfio-pci"));
+        gpu->functions[0]->driver_override = (char *)(uintptr_t)VFIO_DRIVER;
+        _cleanup_plan_ struct vfioctl_plan *none = plan_early();
+        assert_int_equal(none->n_steps + none->n_gpus, 0);
+        set_up_gpu(NULL, NULL);
+        gpu->functions[0]->is_boot_vga = true;
+        _cleanup_plan_ struct vfioctl_plan *display = plan_early();
+        assert_int_equal(display->n_steps, 0);
+        assert_non_null(finding_by(display->findings, "boot-display", NULL));
+}
+
 static void test_nothing_to_do(void **state)
 {
         (void)state;
@@ -331,6 +469,10 @@ int main(void)
                 cmocka_unit_test(test_to_vm),
                 cmocka_unit_test(test_to_vm_half_way),
                 cmocka_unit_test(test_to_host),
+                cmocka_unit_test(test_to_host_cut_off),
+                cmocka_unit_test(test_claim),
+                cmocka_unit_test(test_release),
+                cmocka_unit_test(test_aim),
                 cmocka_unit_test(test_nothing_to_do),
                 cmocka_unit_test(test_refusals),
                 cmocka_unit_test(test_assign),

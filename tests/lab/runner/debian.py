@@ -3,6 +3,7 @@
 
 The tool runs on the build host, in a mount namespace of its own: its root is the build host's with the staged
 installation over it, and in the place of what a host configures or installs for itself is a copy of the lab host's.
+The lab host takes back from there what hooks note in /var/lib/vfioctl.
 """
 
 import gzip
@@ -12,7 +13,7 @@ import subprocess
 
 # As in guest/stage/usr/sbin/update-initramfs
 COPIED = ("/etc/vfioctl", "/etc/initramfs-tools", "/etc/dracut.conf.d", "/etc/modprobe.d", "/etc/udev/rules.d",
-          "/usr/share/initramfs-tools", "/usr/lib/dracut/modules.d")
+          "/usr/share/initramfs-tools", "/usr/lib/dracut/modules.d", "/var/lib/vfioctl")
 TOOLS = {
     "debian": ("mkinitramfs", "mkinitramfs -o /run/initrd {release}"),
     "dracut": ("dracut", "dracut --force --no-hostonly --kver {release} /run/initrd"),
@@ -31,8 +32,8 @@ mount -t tmpfs run "$root/run"
 mount -t tmpfs tmp "$root/tmp"
 mount -t tmpfs tmp "$root/var/tmp"
 for path; do
-    [ -d "$root$path" ] || continue
-    mkdir -p "$copy$path"
+    [ -d "$root$path" ] || [ -d "$copy$path" ] || continue
+    mkdir -p "$root$path" "$copy$path"
     mount --bind "$copy$path" "$root$path"
 done
 chroot "$root" sh -c "$command"
@@ -55,7 +56,7 @@ def make(tool, release, stage, copy, folder):
         (work / name).mkdir(parents=True)
     shown = COPIED
     if copy is None:
-        copy, shown = work / "copy", ("/etc/vfioctl",)
+        copy, shown = work / "copy", ("/etc/vfioctl", "/var/lib/vfioctl")
         if (stage / "etc/vfioctl").is_dir():
             shutil.copytree(stage / "etc/vfioctl", copy / "etc/vfioctl")
     enter = ["unshare", "--mount"] + ([] if os.geteuid() == 0 else ["--user", "--map-root-user"])

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 QEMU = "qemu-system-x86_64"
-KERNEL_ARGS = ("intel_iommu=on iommu=pt console=ttyS0 loglevel=5 panic=-1 norandmaps "
+KERNEL_ARGS = ("intel_iommu=on iommu=pt console=ttyS0 loglevel=5 panic=-1 norandmaps no_timer_check "
                "module_blacklist=amdgpu,radeon,nouveau,nvidiafb")
 # Units that nothing needs here, and that take time
 MASKED = ("serial-getty@ttyS0.service", "systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-random-seed.service",
@@ -25,7 +25,7 @@ VARIANT_ARGS = {
     "debian": ["rdinit=/lab/init", "boot=lab", "drm_kms_helper.fbdev_emulation=0"],
     "dracut": ["rdinit=/lab/init", "root=lab", "drm_kms_helper.fbdev_emulation=0"],
     "labinit": [],
-    "systemd": ["systemd.unit=multi-user.target", *("systemd.mask=" + unit for unit in MASKED)],
+    "systemd": ["systemd.unit=multi-user.target", "systemd.hostname=lab", *("systemd.mask=" + unit for unit in MASKED)],
 }
 BOOT_LIMIT = {None: 180, "systemd": 900}
 SHUTDOWN_LIMIT = 180
