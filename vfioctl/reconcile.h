@@ -45,6 +45,8 @@ void reconcile_refusals(struct reconcile *reconcile);
 
 /* ---- reconcile_modes.c ---- */
 
+/* True when no GPU needs anything, as far as can be seen without looking who has it open. */
+bool reconcile_is_settled(struct reconcile *reconcile);
 /* Brings GPUs where configuration and assignments want them, and ends what was begun. */
 void reconcile_modes(struct reconcile *reconcile);
 

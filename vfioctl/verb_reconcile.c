@@ -72,8 +72,8 @@ static int ask_libvirt(struct reconcile *reconcile, struct vfioctl_findings *fin
 {
         struct cli *cli = reconcile->cli;
 
-        int r = virt_load(&reconcile->calls);
-        if (r >= 0)
+        int r = reconcile->virt ? 0 : virt_load(&reconcile->calls);
+        if (r >= 0 && !reconcile->virt)
                 r = reconcile->calls.open_within(virt_uri(cli), false, LIBVIRT_MS, findings,
                                                  &reconcile->virt);
         if (r >= 0)
@@ -81,6 +81,7 @@ static int ask_libvirt(struct reconcile *reconcile, struct vfioctl_findings *fin
         if (r < 0)
                 return r;
         size_t count = vfioctl_vms_count(reconcile->vms);
+        free(reconcile->mended);
         reconcile->mended = calloc(count ? count : 1, sizeof(*reconcile->mended));
         return reconcile->mended ? 0 : -ENOMEM;
 }
@@ -207,6 +208,23 @@ static void close_all(struct reconcile *reconcile)
         free(reconcile->mended);
 }
 
+/*
+ * The host first, for a claim that is older than libvirt's answer can be called stale. Who has a GPU open is
+ * looked for only where something is to be done: that costs more than all the rest.
+ */
+static int look(struct reconcile *reconcile, unsigned int flags)
+{
+        bool asks = !reconcile->snapshot || reconcile->vms;
+
+        reconcile->snapshot = vfioctl_snapshot_free(reconcile->snapshot);
+        int code = take_snapshot(reconcile->cli, flags, false, &reconcile->snapshot);
+        if (code != 0 || !asks)
+                return code;
+        reconcile->vms = vfioctl_vms_free(reconcile->vms);
+        read_vms(reconcile);
+        return 0;
+}
+
 static int run(struct reconcile *reconcile)
 {
         struct cli *cli = reconcile->cli;
@@ -215,13 +233,13 @@ static int run(struct reconcile *reconcile)
         /* All that is looked at is looked at after this, so what changes meanwhile shows in the next stamp.
          */
         bool proves = vfioctl_stamp_take(cli->ctx, &stamp);
-        int code = take_snapshot(cli,
-                                 VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS,
-                                 false, &reconcile->snapshot);
+        reconcile->hook_is_live = vfioctl_hook_is_live(cli->ctx);
+        int code = look(reconcile, VFIOCTL_SNAPSHOT_DETAILS);
+        if (code == 0 && !reconcile_is_settled(reconcile))
+                code = look(reconcile,
+                            VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS);
         if (code != 0)
                 return code;
-        reconcile->hook_is_live = vfioctl_hook_is_live(cli->ctx);
-        read_vms(reconcile);
         reconcile_claims(reconcile);
         reconcile_assignments(reconcile);
         reconcile_modes(reconcile);
