@@ -11,7 +11,7 @@ import subprocess
 import time
 
 QEMU = "qemu-system-x86_64"
-KERNEL_ARGS = ("intel_iommu=on iommu=pt console=ttyS0 loglevel=5 panic=-1 norandmaps "
+KERNEL_ARGS = ("intel_iommu=on iommu=pt console=ttyS0 loglevel=5 panic=-1 norandmaps no_timer_check "
                "module_blacklist=amdgpu,radeon,nouveau,nvidiafb")
 # Units that nothing needs here, and that take time
 MASKED = ("serial-getty@ttyS0.service", "systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-random-seed.service",
