@@ -389,7 +389,7 @@ int check_claimed(const struct vfioctl_gpu *gpu, const char *uuid, enum vfioctl_
                 return 0;
         int r = text_shell_word(gpu->claim.name, &word);
         if (r >= 0)
-                r = util_format(&fix, "virsh shutdown %s", word);
+                r = util_format(&fix, "virsh shutdown %s (or vfioctl reconcile, when it does not run)", word);
         return r < 0 ? r
                      : finding_addf(findings,
                                     (struct vfioctl_finding){.severity = severity,

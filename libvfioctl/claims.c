@@ -150,3 +150,64 @@ VFIOCTL_EXPORT int vfioctl_half_done_forget(const struct vfioctl_ctx *ctx, const
         int r = lock_one(ctx, gpu, &lock);
         return r < 0 ? r : work_end(ctx, gpu->functions[0]->text);
 }
+
+/* Calls `fn` for each claim of the VM with this UUID (NULL: of any); a result other than 0 ends it. */
+static int each_claim(const struct vfioctl_ctx *ctx, const char *uuid,
+                      int (*fn)(void *userdata, const struct vfioctl_address *address), void *userdata)
+{
+        _cleanup_dir_ DIR *dir = NULL;
+        struct vfioctl_address address;
+
+        int r = host_opendir_optional(ctx, PATH_RUN_CLAIMS, &dir);
+        for (struct dirent *entry; dir && r == 0 && (entry = readdir(dir));) {
+                _cleanup_free_ char *text = NULL;
+                if (vfioctl_address_parse(entry->d_name, &address) < 0)
+                        continue;
+                r = claim_read_text(ctx, entry->d_name, &text);
+                if (r == 0 && text && (!uuid || (util_has_prefix(text, uuid) && text[strlen(uuid)] == ' ')))
+                        r = fn(userdata, &address);
+        }
+        return r;
+}
+
+static int is_one(void *userdata, const struct vfioctl_address *address)
+{
+        (void)userdata;
+        (void)address;
+        return 1;
+}
+
+VFIOCTL_EXPORT bool vfioctl_claims_exist(const struct vfioctl_ctx *ctx)
+{
+        return each_claim(ctx, NULL, is_one, NULL) == 1;
+}
+
+struct claim_list {
+        struct vfioctl_address *items;
+        size_t count, allocated;
+};
+
+static int list_claim(void *userdata, const struct vfioctl_address *address)
+{
+        struct claim_list *list = userdata;
+
+        int r = util_grow(&list->items, &list->allocated, list->count + 1, sizeof(*list->items));
+        if (r >= 0)
+                list->items[list->count++] = *address;
+        return r;
+}
+
+VFIOCTL_EXPORT int vfioctl_claims_of(const struct vfioctl_ctx *ctx, const char *uuid,
+                                     struct vfioctl_address **ret, size_t *ret_count)
+{
+        struct claim_list list = {.count = 0};
+
+        int r = each_claim(ctx, uuid, list_claim, &list);
+        if (r < 0) {
+                free(list.items);
+                return r;
+        }
+        *ret = list.items;
+        *ret_count = list.count;
+        return 0;
+}

@@ -42,6 +42,11 @@ bool vfioctl_gpu_claim_is_live(const struct vfioctl_gpu *gpu);
  */
 int vfioctl_claim_record(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu,
                          const struct vfioctl_claim *claim);
+/** True when some VM claims some GPU. Since 0.1. */
+bool vfioctl_claims_exist(const struct vfioctl_ctx *ctx);
+/** The GPUs that the VM with this UUID claims, by address; *ret is the caller's to free. Since 0.1. */
+int vfioctl_claims_of(const struct vfioctl_ctx *ctx, const char *uuid, struct vfioctl_address **ret,
+                      size_t *ret_count);
 /** Drops the claim that the snapshot has seen; -EAGAIN when there is another one by now. Since 0.1. */
 int vfioctl_claim_drop(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu);
 /** Forgets that note, when no change of this GPU is under way. Since 0.1. */
@@ -133,9 +138,13 @@ bool vfioctl_ctx_is_off(const struct vfioctl_ctx *ctx);
 
 /** Notes that this daemon of libvirt calls our hook. Since 0.1. */
 int vfioctl_hook_record(const struct vfioctl_ctx *ctx, const struct vfioctl_process *daemon);
+/** True for a daemon of libvirt that runs VMs, by its name; anything is one on a simulated host. Since 0.1.
+ */
+bool vfioctl_process_is_libvirt(const struct vfioctl_ctx *ctx, const struct vfioctl_process *process);
 /** True when the hook is where libvirt looks for it, and can be executed. Since 0.1. */
 bool vfioctl_hook_is_installed(const struct vfioctl_ctx *ctx);
-/** True when, besides, a daemon that is there now has called it. Since 0.1. */
+/** True when, besides, the daemon that is there now has called it, or the last one did and none runs now.
+ * Since 0.1. */
 bool vfioctl_hook_is_live(const struct vfioctl_ctx *ctx);
 
 /** Notes why a start of this VM was refused; forgets it. -EINVAL for a name or UUID that is no line. Since

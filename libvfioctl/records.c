@@ -64,13 +64,46 @@ VFIOCTL_EXPORT bool vfioctl_hook_is_installed(const struct vfioctl_ctx *ctx)
                (status.st_mode & S_IXUSR);
 }
 
+static bool is_libvirt(const struct vfioctl_ctx *ctx, int pid)
+{
+        char path[PATH_MAX], name[32];
+
+        if (!path_format(path, PATH_PROC "/%d/comm", pid) || host_read(ctx, path, name, sizeof(name)) < 0)
+                return false;
+        return util_equal(util_trim(name), "libvirtd") || util_equal(name, "virtqemud");
+}
+
+/* A daemon for VMs runs now: its file of the PID may be older than itself. */
+static bool libvirt_runs(const struct vfioctl_ctx *ctx)
+{
+        static const char *const files[] = {PATH_LIBVIRTD_PID, PATH_VIRTQEMUD_PID};
+        char text[32];
+        int pid;
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++)
+                if (host_read(ctx, files[i], text, sizeof(text)) > 0 && sscanf(text, "%d", &pid) == 1 &&
+                    is_libvirt(ctx, pid))
+                        return true;
+        return false;
+}
+
+VFIOCTL_EXPORT bool vfioctl_process_is_libvirt(const struct vfioctl_ctx *ctx,
+                                               const struct vfioctl_process *process)
+{
+        /* A simulated host has no daemons; who plays one there is not looked at. */
+        return !ctx->is_live || is_libvirt(ctx, process->pid);
+}
+
 VFIOCTL_EXPORT bool vfioctl_hook_is_live(const struct vfioctl_ctx *ctx)
 {
         char text[64], start[PROCESS_START_SIZE];
         int pid;
 
-        return vfioctl_hook_is_installed(ctx) && host_read(ctx, PATH_RUN_HOOK, text, sizeof(text)) > 0 &&
-               sscanf(text, "%d %23s", &pid, start) == 2 && runtime_process_is(pid, start);
+        if (!vfioctl_hook_is_installed(ctx) || host_read(ctx, PATH_RUN_HOOK, text, sizeof(text)) <= 0 ||
+            sscanf(text, "%d %23s", &pid, start) != 2)
+                return false;
+        /* One that went to sleep calls us first thing when it wakes up. */
+        return runtime_process_is(pid, start) || (ctx->is_live && !libvirt_runs(ctx));
 }
 
 /* ---- refused starts ---- */

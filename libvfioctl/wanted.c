@@ -86,6 +86,9 @@ VFIOCTL_EXPORT int vfioctl_wanted_mode(const struct vfioctl_snapshot *snapshot, 
 
         if (gpu->on_board) {
                 mode = VFIOCTL_MODE_NONE;
+        } else if (gpu->is_ours && gpu->idle == VFIOCTL_MODE_HOST && !hook_is_live && !vms) {
+                /* Perhaps a VM's, perhaps not: it stays where it is. */
+                mode = VFIOCTL_MODE_NONE;
         } else if (gpu->is_ours && gpu->idle == VFIOCTL_MODE_HOST && !hook_is_live && is_defined(vms, gpu)) {
                 mode = VFIOCTL_MODE_VM;
                 int r = tell_hook(gpu, findings);

@@ -53,15 +53,19 @@ static int read_definition(struct hook *hook)
         }
 }
 
-/* 1: it has devices of the host, and is parsed; 0: nothing of ours can be in it. */
-static int look_at_definition(struct hook *hook)
+/*
+ * 1: it has devices of the host, and is parsed; 0: nothing of ours can be in it. A VM that ends may have had
+ * more while it ran.
+ */
+static int look_at_definition(struct hook *hook, bool ends)
 {
         _cleanup_free_ char *error = NULL;
 
         int r = read_definition(hook);
         if (r == 0 && hook->size == 0)
                 return 0;
-        if (r == 0 && !vfioctl_domain_text_has_hostdev(hook->xml, hook->size))
+        bool has_claims = ends && vfioctl_claims_exist(hook->cli->ctx);
+        if (r == 0 && !has_claims && !vfioctl_domain_text_has_hostdev(hook->xml, hook->size))
                 return 0;
         /* The rest is not libvirt's text, or we are not whole: then the VM is left to libvirt, which binds by
          * itself. */
@@ -75,7 +79,8 @@ static int look_at_definition(struct hook *hook)
                         error ? error : strerror(-r));
                 return 0;
         }
-        return hook->calls.hostdev_count(hook->domain) > 0 || hook->calls.gpu_count(hook->domain) > 0;
+        return has_claims || hook->calls.hostdev_count(hook->domain) > 0 ||
+               hook->calls.gpu_count(hook->domain) > 0;
 }
 
 static void log_quietly(void *userdata, enum vfioctl_log_level level, const char *line)
@@ -100,6 +105,9 @@ static void read_configuration(struct hook *hook)
 static void note_daemon(struct hook *hook)
 {
         if (vfioctl_process_identify(getppid(), &hook->daemon) < 0)
+                return;
+        /* Somebody who tries it by hand, or a daemon of libvirt that runs no VMs, proves nothing. */
+        if (!vfioctl_process_is_libvirt(hook->cli->ctx, &hook->daemon))
                 return;
         int r = vfioctl_hook_record(hook->cli->ctx, &hook->daemon);
         if (r < 0)
@@ -132,7 +140,7 @@ static int run(struct hook *hook)
         bool releases = util_equal(hook->operation, "release") && util_equal(hook->stage, "end");
         bool reconnects = util_equal(hook->operation, "reconnect") && util_equal(hook->stage, "begin");
 
-        if ((!prepares && !releases && !reconnects) || look_at_definition(hook) == 0)
+        if ((!prepares && !releases && !reconnects) || look_at_definition(hook, releases) == 0)
                 return CODE_DONE;
         if (vfioctl_ctx_is_off(hook->cli->ctx))
                 return CODE_DONE;

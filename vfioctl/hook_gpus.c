@@ -20,14 +20,23 @@ static void gpus_clear(struct gpus *gpus)
 
 #define SNAPSHOT_FLAGS (VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS)
 
-/* Looks at the GPUs at the addresses of the definition, and of our metadata in it. */
+/* Looks at the GPUs at the addresses of the definition, of our metadata in it, and of what the VM claims. */
 static int look(struct hook *hook, unsigned int flags, struct vfioctl_snapshot **ret)
 {
+        const char *uuid = hook->calls.domain_uuid(hook->domain);
+        _cleanup_free_ struct vfioctl_address *claimed = NULL;
+        size_t n_claimed = 0;
+
+        if (uuid) {
+                int r = vfioctl_claims_of(hook->cli->ctx, uuid, &claimed, &n_claimed);
+                if (r < 0)
+                        return r;
+        }
         size_t n_hostdevs = hook->calls.hostdev_count(hook->domain),
                n_entries = hook->calls.gpu_count(hook->domain);
-        size_t room = n_hostdevs + n_entries, count = 0;
-        _cleanup_free_ char(*texts)[VFIOCTL_ADDRESS_SIZE] = calloc(room, sizeof(*texts));
-        _cleanup_free_ const char **names = calloc(room, sizeof(*names));
+        size_t room = n_hostdevs + n_entries + n_claimed, count = 0;
+        _cleanup_free_ char(*texts)[VFIOCTL_ADDRESS_SIZE] = calloc(room ? room : 1, sizeof(*texts));
+        _cleanup_free_ const char **names = calloc(room ? room : 1, sizeof(*names));
 
         if (!texts || !names)
                 return -ENOMEM;
@@ -38,6 +47,8 @@ static int look(struct hook *hook, unsigned int flags, struct vfioctl_snapshot *
                 if (entry->n_functions > 0)
                         names[count] = vfioctl_address_format(&entry->functions[0], texts[count]), count++;
         }
+        for (size_t i = 0; i < n_claimed; i++, count++)
+                names[count] = vfioctl_address_format(&claimed[i], texts[count]);
         return vfioctl_snapshot_take_for(hook->cli->ctx, flags, names, count, ret);
 }
 

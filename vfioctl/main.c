@@ -136,7 +136,8 @@ static bool is_hook_name(const char *path)
         const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
         size_t length = strlen(name);
 
-        return util_equal(name, "qemu") || (length > 8 && util_equal(name + length - 8, "-vfioctl"));
+        return util_equal(name, "qemu") || util_equal(name, "daemon") ||
+               (length > 8 && util_equal(name + length - 8, "-vfioctl"));
 }
 
 static int run_as_hook(int argc, char **argv)

@@ -17,6 +17,8 @@ struct reconcile {
         struct vfioctl_findings *changes;  /* notes: what was done, or would be */
         bool *mended;                      /* by VM: something of it was mended now */
         bool failed;
+        bool waits; /* for somebody to let go of a GPU, which leaves no trace: the next run has to look again
+                     */
 };
 
 /* "VM" for whom a GPU's state matters is told by index; SIZE_MAX: none. */

@@ -85,8 +85,11 @@ static void tell_refusals(struct reconcile *reconcile, const struct vfioctl_find
 {
         for (size_t i = 0; i < vfioctl_findings_count(findings); i++) {
                 const struct vfioctl_finding *finding = vfioctl_findings_get(findings, i);
-                if (finding->severity == VFIOCTL_REFUSAL)
-                        reconcile_problem(reconcile, *finding, "%s", finding->text);
+                if (finding->severity != VFIOCTL_REFUSAL)
+                        continue;
+                reconcile->waits |=
+                        util_equal(finding->code, "in-use") || util_equal(finding->code, "claimed");
+                reconcile_problem(reconcile, *finding, "%s", finding->text);
         }
 }
 
@@ -113,8 +116,10 @@ static int carry_out(struct reconcile *reconcile, const struct vfioctl_gpu *gpu,
         if (r >= 0)
                 r = vfioctl_probe_busy(reconcile->cli->ctx, plan, findings);
         /* Open without a name: it is in use, and that is no fault. */
-        if (r >= 0 && vfioctl_findings_have_refusal(findings))
+        if (r >= 0 && vfioctl_findings_have_refusal(findings)) {
+                reconcile->waits = true;
                 return 0;
+        }
         if (r >= 0 && reconcile->cli->options.dry_run) {
                 for (size_t i = 0; i < vfioctl_plan_step_count(plan); i++)
                         reconcile_changed(reconcile, gpu, "%s",
@@ -160,8 +165,10 @@ static void bring(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, en
                 if (r == -ENOENT)
                         return;
                 /* A VM has come by it since: then all is as it should be. */
-                if (r >= 0 && vfioctl_gpu_is_in_use(seen, NULL))
+                if (r >= 0 && vfioctl_gpu_is_in_use(seen, NULL)) {
+                        reconcile->waits = true;
                         return;
+                }
                 if (r >= 0)
                         r = intent_for(reconcile, now, seen, mode, to_vm, &intent);
                 if (r >= 0)
@@ -213,8 +220,10 @@ void reconcile_modes(struct reconcile *reconcile)
                                                   "a bind or unbind of it has not come back from the kernel");
                         continue;
                 }
-                if (vfioctl_gpu_is_in_use(gpu, reconcile->vms))
+                if (vfioctl_gpu_is_in_use(gpu, reconcile->vms)) {
+                        reconcile->waits |= !is_in_place(gpu, modes[i]) && !vfioctl_gpu_claim_uuid(gpu);
                         continue;
+                }
                 if (is_in_place(gpu, modes[i])) {
                         forget_half_done(reconcile, gpu);
                         continue;
@@ -222,8 +231,8 @@ void reconcile_modes(struct reconcile *reconcile)
                 /* Nobody wants it there but the process that was killed. */
                 bool was_begun = !vfioctl_gpu_is_ours(gpu) &&
                                  !vfioctl_gpu_is_assigned(reconcile->snapshot, reconcile->vms, gpu);
-                if (modes[i] != VFIOCTL_MODE_NONE)
-                        bring(reconcile, gpu, modes[i], was_begun && modes[i] == VFIOCTL_MODE_VM, to_vm);
-                forget_half_done(reconcile, gpu);
+                /* One that succeeds forgets by itself what was begun; one that does not leaves the sign of
+                 * it. */
+                bring(reconcile, gpu, modes[i], was_begun && modes[i] == VFIOCTL_MODE_VM, to_vm);
         }
 }

@@ -150,7 +150,7 @@ static int list(struct cli *cli, char (**ret)[VFIOCTL_ADDRESS_SIZE], size_t *ret
         _cleanup_snapshot_ struct vfioctl_snapshot *snapshot = NULL;
         size_t count = 0;
 
-        int code = take_snapshot(cli, 0, cli->n_arguments > 0, &snapshot);
+        int code = take_snapshot(cli, VFIOCTL_SNAPSHOT_HOST, cli->n_arguments > 0, &snapshot);
         if (code != 0)
                 return code;
         size_t room = vfioctl_snapshot_gpu_count(snapshot);
@@ -164,6 +164,12 @@ static int list(struct cli *cli, char (**ret)[VFIOCTL_ADDRESS_SIZE], size_t *ret
                         const struct vfioctl_gpu *found;
                         named = vfioctl_snapshot_find(snapshot, cli->arguments[k], &found) >= 0 &&
                                 found == gpu;
+                }
+                /* Even if it is listed; it is no fault of this boot. */
+                if (named && is_wanted(gpu) && vfioctl_gpu_is_boot_display(gpu)) {
+                        journal(cli, true, "boot: %s (%s) is the boot display, and stays with the host",
+                                vfioctl_gpu_name(gpu), vfioctl_gpu_address(gpu));
+                        continue;
                 }
                 if (named && is_wanted(gpu))
                         (void)snprintf(list[count++], VFIOCTL_ADDRESS_SIZE, "%s", vfioctl_gpu_address(gpu));

@@ -190,7 +190,7 @@ static int finish(struct reconcile *reconcile, const struct vfioctl_stamp *stamp
         if (reconcile->cli->options.dry_run)
                 return code;
         bool settled = vfioctl_findings_count(reconcile->changes) == 0 && code != CODE_FAILED &&
-                       !has_problem(reconcile, "libvirt-unreachable") &&
+                       !reconcile->waits && !has_problem(reconcile, "libvirt-unreachable") &&
                        !has_problem(reconcile, "libvirt-failed");
         r = vfioctl_stamp_save(reconcile->cli->ctx, settled ? stamp : NULL, code, now);
         return r < 0 ? complain_errno(r, "reconcile: cannot note that it ran") : code;
@@ -218,10 +218,14 @@ static int look(struct reconcile *reconcile, unsigned int flags)
 
         reconcile->snapshot = vfioctl_snapshot_free(reconcile->snapshot);
         int code = take_snapshot(reconcile->cli, flags, false, &reconcile->snapshot);
-        if (code != 0 || !asks)
+        if (code != 0)
                 return code;
-        reconcile->vms = vfioctl_vms_free(reconcile->vms);
-        read_vms(reconcile);
+        if (asks) {
+                reconcile->vms = vfioctl_vms_free(reconcile->vms);
+                read_vms(reconcile);
+        }
+        /* After that: a daemon that was asleep has greeted by then. */
+        reconcile->hook_is_live = vfioctl_hook_is_live(reconcile->cli->ctx);
         return 0;
 }
 
@@ -233,7 +237,6 @@ static int run(struct reconcile *reconcile)
         /* All that is looked at is looked at after this, so what changes meanwhile shows in the next stamp.
          */
         bool proves = vfioctl_stamp_take(cli->ctx, &stamp);
-        reconcile->hook_is_live = vfioctl_hook_is_live(cli->ctx);
         int code = look(reconcile, VFIOCTL_SNAPSHOT_DETAILS);
         if (code == 0 && !reconcile_is_settled(reconcile))
                 code = look(reconcile,

@@ -262,7 +262,8 @@ static void test_claim(void **state)
         const struct vfioctl_finding *finding = finding_by(theirs->findings, "claimed", "0000:06:00.0");
         assert_non_null(finding);
         assert_string_equal(finding->culprit, "a VM");
-        assert_string_equal(finding->fix, "virsh shutdown 'a VM'");
+        assert_string_equal(finding->fix,
+                            "virsh shutdown 'a VM' (or vfioctl reconcile, when it does not run)");
         _cleanup_plan_ struct vfioctl_plan *host = plan_mode(VFIOCTL_MODE_HOST);
         assert_non_null(finding_by(host->findings, "claimed", NULL));
         gpu->claim.is_live = false;

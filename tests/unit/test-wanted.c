@@ -54,7 +54,9 @@ static void test_ours(void **state)
         gpu->idle = VFIOCTL_MODE_VM;
         assert_int_equal(wanted(gpu, NULL, false), VFIOCTL_MODE_VM);
         gpu->idle = VFIOCTL_MODE_HOST;
-        assert_int_equal(wanted(gpu, NULL, false), VFIOCTL_MODE_HOST);
+        /* Whether some VM is given it is not known. */
+        assert_int_equal(wanted(gpu, NULL, false), VFIOCTL_MODE_NONE);
+        assert_int_equal(wanted(gpu, NULL, true), VFIOCTL_MODE_HOST);
         assert_int_equal(wanted(gpu, none, false), VFIOCTL_MODE_HOST);
         assert_int_equal(wanted(gpu, vms, true), VFIOCTL_MODE_HOST);
         /* A VM that starts without the hook would take it from whoever uses it. */
