@@ -461,11 +461,9 @@ class Release(Hook):
         self.assertEqual((self.names("claims"), self.now.log()), ([], []))
 
     def test_of_a_definition_that_lost_the_gpu(self):
-        """Taken out while it ran, for another GPU or for none: what it had claimed goes with it."""
         self.given()
         self.fine(self.hook(domain("vm1", WITH_GPU)))
         self.fine(self.hook(domain("vm1", hostdev("84:00.0")), operation="release", stage="end"))
-        self.assertEqual(self.names("claims"), [])
         self.fine(self.hook(domain("vm1", WITH_GPU)))
         self.fine(self.hook(domain("vm1", ""), operation="release", stage="end"))
         self.assertEqual(self.names("claims"), [])
