@@ -107,13 +107,19 @@ int work_end(const struct vfioctl_ctx *ctx, const char *address)
         return r == -ENOENT ? 0 : r;
 }
 
-static int lock_one(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu, struct vfioctl_lock **ret)
+static int lock_address(const struct vfioctl_ctx *ctx, const struct vfioctl_address *address,
+                        struct vfioctl_lock **ret)
 {
         struct planned_gpu one = {.mode = VFIOCTL_MODE_NONE};
         const struct vfioctl_plan plan = {.gpus = &one, .n_gpus = 1};
 
-        memcpy(one.address, gpu->functions[0]->text, sizeof(one.address));
+        (void)vfioctl_address_format(address, one.address);
         return lock_gpus(ctx, &plan, ret);
+}
+
+static int lock_one(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu, struct vfioctl_lock **ret)
+{
+        return lock_address(ctx, &gpu->functions[0]->address, ret);
 }
 
 VFIOCTL_EXPORT int vfioctl_claim_record(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu,
@@ -210,4 +216,13 @@ VFIOCTL_EXPORT int vfioctl_claims_of(const struct vfioctl_ctx *ctx, const char *
         *ret = list.items;
         *ret_count = list.count;
         return 0;
+}
+
+VFIOCTL_EXPORT int vfioctl_claim_forget(const struct vfioctl_ctx *ctx, const struct vfioctl_address *address)
+{
+        _cleanup_lock_ struct vfioctl_lock *lock = NULL;
+        char text[VFIOCTL_ADDRESS_SIZE];
+
+        int r = lock_address(ctx, address, &lock);
+        return r < 0 ? r : claim_write_text(ctx, vfioctl_address_format(address, text), NULL);
 }

@@ -44,9 +44,12 @@ int vfioctl_claim_record(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu
                          const struct vfioctl_claim *claim);
 /** True when some VM claims some GPU. Since 0.1. */
 bool vfioctl_claims_exist(const struct vfioctl_ctx *ctx);
-/** The GPUs that the VM with this UUID claims, by address; *ret is the caller's to free. Since 0.1. */
+/** The GPUs that the VM with this UUID (NULL: any) claims, by address; *ret is the caller's to free. Since
+ * 0.1. */
 int vfioctl_claims_of(const struct vfioctl_ctx *ctx, const char *uuid, struct vfioctl_address **ret,
                       size_t *ret_count);
+/** Drops a claim whose GPU is not there any more. Since 0.1. */
+int vfioctl_claim_forget(const struct vfioctl_ctx *ctx, const struct vfioctl_address *address);
 /** Drops the claim that the snapshot has seen; -EAGAIN when there is another one by now. Since 0.1. */
 int vfioctl_claim_drop(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu);
 /** Forgets that note, when no change of this GPU is under way. Since 0.1. */

@@ -230,6 +230,20 @@ int hook_prepare(struct hook *hook, char **ret_reason)
 
 /* ---- after the VM ---- */
 
+/* Of GPUs that were pulled while the VM had them. */
+static void forget_gone(struct hook *hook, const char *uuid, const struct vfioctl_snapshot *snapshot)
+{
+        _cleanup_free_ struct vfioctl_address *claimed = NULL;
+        size_t count = 0;
+
+        int r = vfioctl_claims_of(hook->cli->ctx, uuid, &claimed, &count);
+        for (size_t i = 0; r >= 0 && i < count; i++)
+                if (!vfioctl_snapshot_gpu_at(snapshot, &claimed[i]))
+                        r = vfioctl_claim_forget(hook->cli->ctx, &claimed[i]);
+        if (r < 0)
+                journal(hook->cli, true, "hook: cannot drop the claims of VM %s: %s", hook->vm, strerror(-r));
+}
+
 static int release_claims(struct hook *hook, const char *uuid)
 {
         _cleanup_gpus_ struct gpus gpus = {.count = 0};
@@ -238,6 +252,8 @@ static int release_claims(struct hook *hook, const char *uuid)
         _cleanup_free_ char *reason = NULL;
 
         int r = look(hook, 0, &gpus.snapshot);
+        if (r >= 0)
+                forget_gone(hook, uuid, gpus.snapshot);
         if (r >= 0)
                 r = vfioctl_intent_new(&intent);
         for (size_t i = 0; r >= 0 && i < vfioctl_snapshot_gpu_count(gpus.snapshot); i++) {

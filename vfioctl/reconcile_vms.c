@@ -44,8 +44,29 @@ static void drop_stale(struct reconcile *reconcile, const struct vfioctl_gpu *gp
         reconcile_mark_mended(reconcile, gpu);
 }
 
+/* A GPU that is not there has no VM, nor will have one by that address. */
+static void forget_gone(struct reconcile *reconcile)
+{
+        _cleanup_free_ struct vfioctl_address *claimed = NULL;
+        char text[VFIOCTL_ADDRESS_SIZE];
+        size_t count = 0;
+
+        int r = vfioctl_claims_of(reconcile->cli->ctx, NULL, &claimed, &count);
+        for (size_t i = 0; r >= 0 && i < count; i++) {
+                if (vfioctl_snapshot_gpu_at(reconcile->snapshot, &claimed[i]))
+                        continue;
+                reconcile_changed(reconcile, NULL, "dropped the claim on %s, which is gone",
+                                  vfioctl_address_format(&claimed[i], text));
+                if (!reconcile->cli->options.dry_run)
+                        r = vfioctl_claim_forget(reconcile->cli->ctx, &claimed[i]);
+        }
+        if (r < 0)
+                reconcile_failed(reconcile, NULL, "the claim on a GPU that is gone stays", r);
+}
+
 void reconcile_claims(struct reconcile *reconcile)
 {
+        forget_gone(reconcile);
         for (size_t i = 0; i < vfioctl_snapshot_gpu_count(reconcile->snapshot); i++) {
                 const struct vfioctl_gpu *gpu = vfioctl_snapshot_gpu(reconcile->snapshot, i);
                 bool runs = false;
