@@ -12,11 +12,10 @@ import shutil
 import subprocess
 
 # As in guest/stage/usr/sbin/update-initramfs
-COPIED = ("/etc/vfioctl", "/etc/initramfs-tools", "/etc/dracut.conf.d", "/etc/modprobe.d", "/etc/udev/rules.d",
-          "/usr/share/initramfs-tools", "/usr/lib/dracut/modules.d", "/var/lib/vfioctl")
+COPIED = ("/etc/vfioctl", "/etc/initramfs-tools", "/etc/modprobe.d", "/etc/udev/rules.d",
+          "/usr/share/initramfs-tools", "/var/lib/vfioctl")
 TOOLS = {
     "debian": ("mkinitramfs", "mkinitramfs -o /run/initrd {release}"),
-    "dracut": ("dracut", "dracut --force --no-hostonly --kver {release} /run/initrd"),
 }
 ENTER = """
 set -e

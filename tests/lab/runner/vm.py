@@ -23,7 +23,6 @@ VARIANT_ARGS = {
     None: ["rdinit=/lab/init"],
     # udev loads drivers in any order, and the console must not come to be on the first one's GPU.
     "debian": ["rdinit=/lab/init", "boot=lab", "drm_kms_helper.fbdev_emulation=0"],
-    "dracut": ["rdinit=/lab/init", "root=lab", "drm_kms_helper.fbdev_emulation=0"],
     "labinit": [],
     "systemd": ["systemd.unit=multi-user.target", "systemd.hostname=lab", *("systemd.mask=" + unit for unit in MASKED)],
 }
