@@ -93,6 +93,16 @@ static void tell_refusals(struct reconcile *reconcile, const struct vfioctl_find
         }
 }
 
+/* What was begun is at its end, or nobody wants it any more. */
+static void forget_half_done(struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
+{
+        if (vfioctl_gpu_half_done(gpu) == VFIOCTL_MODE_NONE || reconcile->cli->options.dry_run)
+                return;
+        int r = vfioctl_half_done_forget(reconcile->cli->ctx, gpu);
+        if (r < 0)
+                reconcile_failed(reconcile, gpu, "the note of a change that was cut off stays", r);
+}
+
 /*
  * 0, or -EAGAIN when all is to be looked at again. -ECANCELED when it is refused, and what was begun can as
  * well be taken back.
@@ -110,8 +120,10 @@ static int carry_out(struct reconcile *reconcile, const struct vfioctl_gpu *gpu,
                 tell_refusals(reconcile, against);
                 return 0;
         }
-        if (vfioctl_plan_step_count(plan) == 0)
+        if (vfioctl_plan_step_count(plan) == 0) {
+                forget_half_done(reconcile, gpu);
                 return 0;
+        }
         int r = vfioctl_findings_new(&findings);
         if (r >= 0)
                 r = vfioctl_probe_busy(reconcile->cli->ctx, plan, findings);
@@ -180,16 +192,6 @@ static void bring(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, en
                 bring(reconcile, gpu, VFIOCTL_MODE_HOST, false, to_vm);
         else if (r < 0 && r != -EAGAIN)
                 reconcile_failed(reconcile, gpu, "its mode cannot be changed", r);
-}
-
-/* What was begun is at its end, or nobody wants it any more. */
-static void forget_half_done(struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
-{
-        if (vfioctl_gpu_half_done(gpu) == VFIOCTL_MODE_NONE || reconcile->cli->options.dry_run)
-                return;
-        int r = vfioctl_half_done_forget(reconcile->cli->ctx, gpu);
-        if (r < 0)
-                reconcile_failed(reconcile, gpu, "the note of a change that was cut off stays", r);
 }
 
 void reconcile_modes(struct reconcile *reconcile)
