@@ -436,6 +436,7 @@ echo 'gpus = 2a' >/etc/vfioctl/vfioctl.conf
 cp /bin/sleep /usr/sbin/virtqemud
 /usr/sbin/virtqemud 60 &
 daemon=$!
+until [ "$(cat /proc/$daemon/comm)" = virtqemud ]; do :; done
 echo $daemon >/run/virtqemud.pid
 sleep 60 &
 other=$!

@@ -71,7 +71,7 @@ class Watch(Status):
         process = self.watch("-q")
         self.now.configure("gpus = 1a")
         self.read(process, "hook-not-installed: ", "boot-not-run: ")
-        self.now.write("etc/vfioctl/vfioctl.conf.d/10.conf", "gpus = 1b\nidle = host\n")
+        self.now.write("etc/vfioctl/vfioctl.conf.d/10.conf", "gpus = all\n")
         self.read(process, "wrong-mode: ")
         self.now.write("run/vfioctl/boot-late", self.policy())
         self.assertNotIn("boot-not-run", self.read(process, "hook-not-installed: "))
