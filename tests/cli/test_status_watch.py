@@ -67,7 +67,7 @@ class Watch(Status):
         self.assertEqual(self.stop(process, signal.SIGINT), b"")
 
     def test_each_place(self):
-        self.on(*IN_VM)
+        self.on(*IN_VM[:2])
         process = self.watch("-q")
         self.now.configure("gpus = 1a")
         self.read(process, "hook-not-installed: ", "boot-not-run: ")
