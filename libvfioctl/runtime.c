@@ -3,26 +3,42 @@
 
 #include <unistd.h>
 
-/*
- * Field 22 of /proc/PID/stat (proc(5)): with the PID it names one process for the length of a boot.
- * The worker is a process of this machine, also when the host is a simulated one.
- */
-int runtime_process_start(int pid, char ret[PROCESS_START_SIZE])
+/* What follows the command in /proc/PID/stat: it may hold anything, so fields are counted from its last
+ * parenthesis. */
+static int read_stat(int pid, char stat[1024], char **ret_fields)
 {
         struct vfioctl_ctx here = {.root_fd = -1, .is_live = true};
-        char path[PATH_MAX], stat[1024];
+        char path[PATH_MAX];
 
         if (!path_format(path, PATH_PROC "/%d/stat", pid))
                 return -ENAMETOOLONG;
-        ssize_t length = host_read(&here, path, stat, sizeof(stat));
+        ssize_t length = host_read(&here, path, stat, 1024);
         if (length < 0)
                 return (int)length;
-        /* The command may hold anything, so fields are counted from its closing parenthesis. */
         char *at = strrchr(stat, ')');
-        if (!at)
+        if (!at || at[1] != ' ')
                 return -EIO;
+        *ret_fields = at;
+        return 0;
+}
+
+char runtime_process_state(int pid)
+{
+        char stat[1024], *at;
+
+        return read_stat(pid, stat, &at) < 0 ? '\0' : at[2];
+}
+
+/* Field 22: with the PID it names one process for the length of a boot. */
+int runtime_process_start(int pid, char ret[PROCESS_START_SIZE])
+{
+        char stat[1024], *at;
+
+        int r = read_stat(pid, stat, &at);
+        if (r < 0)
+                return r;
         /* A zombie has left the kernel: what it was stuck in is over. */
-        if (at[1] == ' ' && (at[2] == 'Z' || at[2] == 'X'))
+        if (at[2] == 'Z' || at[2] == 'X')
                 return -ESRCH;
         for (int field = 2; field < 22; field++) {
                 at = strchr(at + 1, ' ');

@@ -13,6 +13,8 @@
  * boot. -ESRCH for one that has ended, a zombie too.
  */
 int runtime_process_start(int pid, char ret[PROCESS_START_SIZE]);
+/* Its state as in proc(5): R, S, D, ...; NUL when that cannot be read. */
+char runtime_process_state(int pid);
 /* True while the process with this PID is the one that started then. */
 bool runtime_process_is(int pid, const char *start);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "worker.h"
+#include "runtime.h"
 #include "module.h"
 
 #include <fcntl.h>
@@ -210,10 +211,14 @@ static int send_request(struct vfioctl_ctx *ctx, enum operation operation, const
         return 0;
 }
 
+/* How many times over one that is ready to run, and is not let, is waited for. */
+#define EXTENSIONS_MAX 10
+
 static int receive_reply(struct vfioctl_ctx *ctx, struct reply *reply, unsigned int deadline)
 {
         struct worker *worker = ctx->worker;
         uint64_t end = now_ms() + deadline;
+        int extensions = EXTENSIONS_MAX;
 
         if (worker->pid <= 0)
                 return -EIO;
@@ -225,6 +230,12 @@ static int receive_reply(struct vfioctl_ctx *ctx, struct reply *reply, unsigned 
                         continue;
                 if (n < 0)
                         return -errno;
+                /* Not in the kernel but waiting for a processor: this machine is busy, the device is not
+                 * stuck. */
+                if (n == 0 && extensions-- > 0 && runtime_process_state(worker->pid) == 'R') {
+                        end = now_ms() + deadline;
+                        continue;
+                }
                 if (n == 0) {
                         worker_stop(worker, true);
                         return -ETIMEDOUT;
