@@ -41,7 +41,7 @@ TIMEOUT = 60
 with open(VFIOCTL, "rb") as _file:
     SANITIZED = b"__asan_init" in _file.read()
 # A second, on a machine that has nothing else to do; on one that has, as much longer as it has to share.
-SECOND = 1.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+SECOND = (4.0 if SANITIZED else 1.0) * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class Result:
