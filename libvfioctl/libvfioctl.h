@@ -404,6 +404,12 @@ int vfioctl_check_config(const struct vfioctl_ctx *ctx, const struct vfioctl_sna
 /** True when nothing but present use stands between this GPU and a VM. Pure. Since 0.1. */
 bool vfioctl_gpu_is_ready(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu);
 
+/**
+ * True when something is to be written for the GPU to be in `mode`, and to stay there; false for NONE. Pure.
+ * Since 0.1.
+ */
+bool vfioctl_gpu_needs_change(const struct vfioctl_gpu *gpu, enum vfioctl_mode mode);
+
 int vfioctl_intent_new(struct vfioctl_intent **ret);
 struct vfioctl_intent *vfioctl_intent_free(struct vfioctl_intent *intent);
 /** Wants this GPU in `mode` (VM or HOST). -EEXIST when it is already in the intent. Since 0.1. */

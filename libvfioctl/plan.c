@@ -277,7 +277,7 @@ static bool is_in_place(const struct vfioctl_function *function)
                (!function->driver_override_known || util_equal(function->driver_override, VFIO_DRIVER));
 }
 
-static bool needs_steps(const struct vfioctl_gpu *gpu, enum vfioctl_mode mode)
+VFIOCTL_EXPORT bool vfioctl_gpu_needs_change(const struct vfioctl_gpu *gpu, enum vfioctl_mode mode)
 {
         if (mode == VFIOCTL_MODE_NONE)
                 return false;
@@ -372,7 +372,7 @@ static int plan_steps(struct vfioctl_plan *plan, const struct vfioctl_snapshot *
                         r = plan_aim(plan, item->gpu);
                         continue;
                 }
-                bool changes = item->gpu && needs_steps(item->gpu, item->mode);
+                bool changes = item->gpu && vfioctl_gpu_needs_change(item->gpu, item->mode);
                 if (!changes && !item->uuid)
                         continue;
                 if (changes && item->mode == VFIOCTL_MODE_VM && !loaded) {

@@ -20,18 +20,11 @@ static void gpus_clear(struct gpus *gpus)
 
 #define SNAPSHOT_FLAGS (VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS)
 
-/* Looks at the GPUs at the addresses of the definition, of our metadata in it, and of what the VM claims. */
-static int look(struct hook *hook, unsigned int flags, struct vfioctl_snapshot **ret)
+/* Looks at the GPUs at the addresses of the definition, of our metadata in it, and at those that are claimed.
+ */
+static int look(struct hook *hook, unsigned int flags, const struct vfioctl_address *claimed,
+                size_t n_claimed, struct vfioctl_snapshot **ret)
 {
-        const char *uuid = hook->calls.domain_uuid(hook->domain);
-        _cleanup_free_ struct vfioctl_address *claimed = NULL;
-        size_t n_claimed = 0;
-
-        if (uuid) {
-                int r = vfioctl_claims_of(hook->cli->ctx, uuid, &claimed, &n_claimed);
-                if (r < 0)
-                        return r;
-        }
         size_t n_hostdevs = hook->calls.hostdev_count(hook->domain),
                n_entries = hook->calls.gpu_count(hook->domain);
         size_t room = n_hostdevs + n_entries + n_claimed, count = 0;
@@ -77,7 +70,7 @@ static struct vfioctl_assignment assignment_of(const struct vfioctl_domain_entry
 /* Ours are those of the configuration, and those that our own metadata records. */
 static int find_gpus_of_vm(struct hook *hook, unsigned int flags, struct gpus *gpus)
 {
-        int r = look(hook, flags, &gpus->snapshot);
+        int r = look(hook, flags, NULL, 0, &gpus->snapshot);
 
         for (size_t i = 0; r >= 0 && i < hook->calls.hostdev_count(hook->domain); i++) {
                 const struct vfioctl_gpu *gpu =
@@ -231,17 +224,15 @@ int hook_prepare(struct hook *hook, char **ret_reason)
 /* ---- after the VM ---- */
 
 /* Of GPUs that were pulled while the VM had them. */
-static void forget_gone(struct hook *hook, const char *uuid, const struct vfioctl_snapshot *snapshot)
+static int forget_gone(struct hook *hook, const struct vfioctl_snapshot *snapshot,
+                       const struct vfioctl_address *claimed, size_t count)
 {
-        _cleanup_free_ struct vfioctl_address *claimed = NULL;
-        size_t count = 0;
+        int r = 0;
 
-        int r = vfioctl_claims_of(hook->cli->ctx, uuid, &claimed, &count);
         for (size_t i = 0; r >= 0 && i < count; i++)
                 if (!vfioctl_snapshot_gpu_at(snapshot, &claimed[i]))
                         r = vfioctl_claim_forget(hook->cli->ctx, &claimed[i]);
-        if (r < 0)
-                journal(hook->cli, true, "hook: cannot drop the claims of VM %s: %s", hook->vm, strerror(-r));
+        return r;
 }
 
 static int release_claims(struct hook *hook, const char *uuid)
@@ -249,11 +240,15 @@ static int release_claims(struct hook *hook, const char *uuid)
         _cleanup_gpus_ struct gpus gpus = {.count = 0};
         _cleanup_intent_ struct vfioctl_intent *intent = NULL;
         _cleanup_plan_ struct vfioctl_plan *plan = NULL;
+        _cleanup_free_ struct vfioctl_address *claimed = NULL;
         _cleanup_free_ char *reason = NULL;
+        size_t n_claimed = 0;
 
-        int r = look(hook, 0, &gpus.snapshot);
+        int r = vfioctl_claims_of(hook->cli->ctx, uuid, &claimed, &n_claimed);
         if (r >= 0)
-                forget_gone(hook, uuid, gpus.snapshot);
+                r = look(hook, 0, claimed, n_claimed, &gpus.snapshot);
+        if (r >= 0)
+                r = forget_gone(hook, gpus.snapshot, claimed, n_claimed);
         if (r >= 0)
                 r = vfioctl_intent_new(&intent);
         for (size_t i = 0; r >= 0 && i < vfioctl_snapshot_gpu_count(gpus.snapshot); i++) {

@@ -21,8 +21,6 @@ struct reconcile {
                      */
 };
 
-/* "VM" for whom a GPU's state matters is told by index; SIZE_MAX: none. */
-
 /* Notes a change that was made, or would be: on stderr and in the log, at once. */
 void reconcile_changed(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, const char *format, ...)
         _printf_(3, 4);

@@ -15,20 +15,6 @@ static enum vfioctl_mode wanted_mode(struct reconcile *reconcile, const struct v
         return VFIOCTL_MODE_NONE;
 }
 
-/* Nothing is to be written for it to be there, and to stay there. */
-static bool is_in_place(const struct vfioctl_gpu *gpu, enum vfioctl_mode mode)
-{
-        if (mode == VFIOCTL_MODE_NONE)
-                return true;
-        for (size_t i = 0; mode == VFIOCTL_MODE_VM && i < vfioctl_gpu_function_count(gpu); i++) {
-                const struct vfioctl_function *function = vfioctl_gpu_function(gpu, i);
-                if (vfioctl_function_driver_override_known(function) &&
-                    !util_equal(vfioctl_function_driver_override(function), "vfio-pci"))
-                        return false;
-        }
-        return vfioctl_gpu_is_in_mode(gpu, mode);
-}
-
 static bool has_true_claim(const struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
 {
         for (size_t i = 0; reconcile->vms && i < vfioctl_vms_count(reconcile->vms); i++)
@@ -44,7 +30,7 @@ bool reconcile_is_settled(struct reconcile *reconcile)
                 bool runs = vfioctl_gpu_claim_uuid(gpu) != NULL;
                 if (vfioctl_gpu_half_done(gpu) != VFIOCTL_MODE_NONE || vfioctl_gpu_is_stuck(gpu) ||
                     !has_true_claim(reconcile, gpu) ||
-                    (!runs && !is_in_place(gpu, wanted_mode(reconcile, gpu))))
+                    (!runs && vfioctl_gpu_needs_change(gpu, wanted_mode(reconcile, gpu))))
                         return false;
         }
         return true;
@@ -223,10 +209,11 @@ void reconcile_modes(struct reconcile *reconcile)
                         continue;
                 }
                 if (vfioctl_gpu_is_in_use(gpu, reconcile->vms)) {
-                        reconcile->waits |= !is_in_place(gpu, modes[i]) && !vfioctl_gpu_claim_uuid(gpu);
+                        reconcile->waits |=
+                                vfioctl_gpu_needs_change(gpu, modes[i]) && !vfioctl_gpu_claim_uuid(gpu);
                         continue;
                 }
-                if (is_in_place(gpu, modes[i])) {
+                if (!vfioctl_gpu_needs_change(gpu, modes[i])) {
                         forget_half_done(reconcile, gpu);
                         continue;
                 }
