@@ -109,6 +109,12 @@ void options_clear(struct options *options);
 
 /* ---- common.c ---- */
 
+/* Bounds the times that another vfioctl may get in between, and all is looked at again. */
+#define TRIES_MAX 5
+
+/* Milliseconds of a clock that never jumps. */
+uint64_t clock_ms(void);
+
 /* "vfioctl: ..." on stderr. */
 void complain(const char *format, ...) _printf_(1, 2);
 /* The same for a negative errno, and the exit code for it. */

@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <time.h>
 #include <unistd.h>
 
 /* One line, whatever it quotes: a name or a configuration may hold what a terminal obeys. */
@@ -203,4 +204,13 @@ int run_plan(struct cli *cli, const struct vfioctl_snapshot *snapshot, const str
         if (outcome != VFIOCTL_DONE)
                 complain("%s: %s", cli->verb->name, outcome_text(outcome));
         return outcome_code(outcome);
+}
+
+uint64_t clock_ms(void)
+{
+        struct timespec now;
+
+        if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+                return 0;
+        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }

@@ -3,19 +3,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <time.h>
 #include <unistd.h>
 
 #define XML_MAX (10u * 1024 * 1024)
-
-static int64_t clock_ms(void)
-{
-        struct timespec now;
-
-        if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
-                return 0;
-        return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /*
  * libvirt writes the definition and closes the pipe. -E2BIG past the limit, -ETIMEDOUT when the other side
@@ -23,7 +13,7 @@ static int64_t clock_ms(void)
  */
 static int read_definition(struct hook *hook)
 {
-        int64_t end = clock_ms() + hook->deadline;
+        uint64_t end = clock_ms() + hook->deadline;
         size_t allocated = 0;
 
         for (;;) {
@@ -31,8 +21,8 @@ static int read_definition(struct hook *hook)
                 if (r < 0)
                         return r;
                 struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-                int64_t left = end - clock_ms();
-                int n = poll(&input, 1, left > 0 ? (int)left : 0);
+                uint64_t now = clock_ms();
+                int n = poll(&input, 1, now < end ? (int)(end - now) : 0);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)

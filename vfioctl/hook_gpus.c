@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hook.h"
 
-#define TRIES_MAX 5
-
 /* The VM's GPUs that are ours, on the host as it is now. */
 struct gpus {
         struct vfioctl_snapshot *snapshot;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "reconcile.h"
 
-#define TRIES_MAX 5
-
 static enum vfioctl_mode wanted_mode(struct reconcile *reconcile, const struct vfioctl_gpu *gpu)
 {
         enum vfioctl_mode mode;

@@ -133,14 +133,6 @@ static int signal_fd(void)
         return fd < 0 ? -errno : fd;
 }
 
-static uint64_t clock_ms(void)
-{
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 enum event { EVENT_NONE, EVENT_CHANGE, EVENT_END };
 
 static enum event wait_one(struct vfioctl_watch *watch, int signals, int timeout)

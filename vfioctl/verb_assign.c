@@ -2,8 +2,6 @@
 #include "assignment.h"
 #include "json.h"
 
-#define TRIES_MAX 5
-
 /* ---- who gets what ---- */
 
 static void count_had(const struct assignment *assignment, struct target *target)

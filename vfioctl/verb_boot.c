@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli.h"
 
-/* Bounds the times that another vfioctl may get in between. */
-#define TRIES_MAX 5
-
 static bool is_wanted(const struct vfioctl_gpu *gpu)
 {
         return vfioctl_gpu_is_ours(gpu) && vfioctl_gpu_idle(gpu) == VFIOCTL_MODE_VM;

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "cli.h"
 
-/* Bounds the times that another vfioctl may get in between. */
-#define TRIES_MAX 5
-
 struct change {
         enum vfioctl_mode mode;
         const struct vfioctl_gpu **gpus;
