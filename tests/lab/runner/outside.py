@@ -31,6 +31,7 @@ class Outside:
         self.devices = {d["id"]: d for d in host["devices"]}
         self.reboot = None
         self.going = set()  # devices that the lab host has been asked to let go
+        self.shutdown = None  # why QEMU ends, as it says
         self.monitor = self.port = None
         self.lines = {"qmp": b"", "request": b""}
         self.request = self.wanted = self.deadline = None
@@ -51,6 +52,8 @@ class Outside:
     def heard(self, message):
         if message.get("event") == "DEVICE_DELETED":
             self.going.discard(message["data"].get("device"))
+        elif message.get("event") == "SHUTDOWN":
+            self.shutdown = message["data"].get("reason")
         if self.request and self.wanted(message):
             self.go_on(message)
 

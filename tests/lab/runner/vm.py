@@ -4,6 +4,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import selectors
 import signal
 import socket
@@ -11,8 +12,11 @@ import subprocess
 import time
 
 QEMU = "qemu-system-x86_64"
+# A kernel that hangs for two minutes, as one under emulation can, panics, and that ends QEMU: no script waits for it in vain.
 KERNEL_ARGS = ("intel_iommu=on iommu=pt console=ttyS0 loglevel=5 panic=-1 norandmaps no_timer_check "
+               "watchdog_thresh=60 softlockup_panic=1 rcupdate.rcu_cpu_stall_timeout=120 sysctl.kernel.panic_on_rcu_stall=1 "
                "module_blacklist=amdgpu,radeon,nouveau,nvidiafb")
+KERNEL_FAILED = re.compile(r"Kernel panic|soft lockup|detected stall|\bOops\b|\bBUG: ")
 # Units that nothing needs here, and that take time
 MASKED = ("serial-getty@ttyS0.service", "systemd-binfmt.service", "proc-sys-fs-binfmt_misc.automount", "systemd-random-seed.service",
           "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service", "systemd-sysusers.service", "dev-hugepages.mount",
@@ -145,9 +149,8 @@ class Vm:
                 self.over(self.status)
         self.process.wait()
         if self.code is None and not self.rebooting:
-            said = self.complaint.decode(errors="replace").strip()
-            raise VmError(f"the lab host ended before the script did{': ' + said if said else ''}"
-                          if self.booted else f"the lab host did not boot{': ' + said if said else ''}")
+            raise VmError(("the lab host ended before the script did" if self.booted else "the lab host did not boot") +
+                          f" ({self.why_it_ended()})")
         return self.code, left
 
     def wait(self, selector, boot_limit):
@@ -178,6 +181,16 @@ class Vm:
             if self.outside.reboot.hard:
                 self.process.kill()
 
+    def why_it_ended(self):
+        code = self.process.returncode
+        words = [f"QEMU ended by signal {-code}" if code < 0 else f"QEMU's exit code {code}"]
+        if self.outside.shutdown:
+            words.append(self.outside.shutdown)
+        failed = KERNEL_FAILED.search(self.console_text())
+        if failed:
+            words.append(f"kernel: {failed.group()}")
+        return ", ".join(words + self.complaint.decode(errors="replace").split("\n")[:1] if self.complaint else words)
+
     def end(self):
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
@@ -186,9 +199,15 @@ class Vm:
             sock.close()
         self.process.stderr.close()
 
-    def console_tail(self, lines=25):
+    def console_text(self):
         try:
-            text = self.console.read_text(errors="replace")
+            return self.console.read_text(errors="replace")
         except OSError:
             return ""
-        return "\n".join("  " + line.rstrip() for line in text.splitlines()[-lines:])
+
+    def console_tail(self, lines=25):
+        """The last lines; with what came first of a kernel's failure before them."""
+        said = self.console_text().splitlines()
+        first = next((n for n, line in enumerate(said) if KERNEL_FAILED.search(line)), len(said))
+        shown = said[-lines:] if first >= len(said) - lines else said[first:first + lines] + ["..."] + said[-lines:]
+        return "\n".join("  " + line.rstrip() for line in shown)
