@@ -252,10 +252,40 @@ static void read_bars(int dir, struct vfioctl_function *function)
         }
 }
 
+/* "8.0 GT/s PCIe" is 8000 MT/s; "Unknown" is 0. */
+static unsigned int read_speed(int dir, const char *name)
+{
+        char text[64];
+        unsigned int whole, tenths = 0;
+
+        if (read_attribute(dir, name, text, sizeof(text)) < 0 || sscanf(text, "%4u.%1u", &whole, &tenths) < 1)
+                return 0;
+        return whole * 1000 + tenths * 100;
+}
+
+/* The kernel prints 255 for a width that it does not know. */
+static unsigned int read_width(int dir, const char *name)
+{
+        uint64_t width = read_number_or(dir, name, 255, 0);
+
+        return width > 32 ? 0 : (unsigned int)width;
+}
+
+static void read_link(int dir, struct vfioctl_function *function)
+{
+        function->link.width = read_width(dir, "current_link_width");
+        if (function->link.width == 0 && !has_attribute(dir, "max_link_width"))
+                return;
+        function->link.max_width = read_width(dir, "max_link_width");
+        function->link.speed = read_speed(dir, "current_link_speed");
+        function->link.max_speed = read_speed(dir, "max_link_speed");
+}
+
 static int read_detail(int dir, struct vfioctl_function *function)
 {
         function->has_detail = true;
         read_bars(dir, function);
+        read_link(dir, function);
         read_ids(dir, function);
         capability_read(dir, function);
         int r = read_optional(dir, "reset_method", &function->reset_method);

@@ -141,7 +141,8 @@ enum vfioctl_snapshot_flags {
         VFIOCTL_SNAPSHOT_HOST = 1 << 2,    /**< what the host needs: mounts, network, console */
         VFIOCTL_SNAPSHOT_DETAILS = 1 << 3, /**< of GPUs: BARs, serial number, reset methods, power state */
         VFIOCTL_SNAPSHOT_PATHS = 1 << 4,   /**< the bridges above each GPU, with their capabilities */
-        VFIOCTL_SNAPSHOT_ALL = (1 << 5) - 1,
+        VFIOCTL_SNAPSHOT_FACTS = 1 << 5,   /**< the host around them: kernels, modules, settings */
+        VFIOCTL_SNAPSHOT_ALL = (1 << 6) - 1,
 };
 
 /**
@@ -521,6 +522,7 @@ struct vfioctl_lock *vfioctl_lock_free(struct vfioctl_lock *lock);
 }
 #endif
 
+#include "libvfioctl-hardware.h"
 #include "libvfioctl-runtime.h"
 
 #endif

@@ -55,6 +55,7 @@ struct vfioctl_function {
         char *host_use;    /* what the host does with it: "carries / (sda2)", or NULL */
         unsigned int vfs_enabled, vfs_total;
         struct vfioctl_bar bars[VFIOCTL_BAR_COUNT];
+        struct vfioctl_link link;
         struct vfioctl_gpu *gpu; /* that owns it, or NULL; borrowed */
 };
 
@@ -104,8 +105,15 @@ struct vfioctl_gpu {
         size_t n_holders;
 };
 
+/* The host around the GPUs, as far as it matters to them. */
+struct host_facts {
+        char *kernel;      /* that runs */
+        char *next_kernel; /* installed and newer, or NULL */
+};
+
 struct vfioctl_snapshot {
         unsigned int flags;
+        struct host_facts facts; /* empty without VFIOCTL_SNAPSHOT_FACTS */
         bool has_iommu;
         bool has_run;                        /* something was recorded since the host booted */
         bool has_vfio_driver;                /* vfio-pci is loaded */

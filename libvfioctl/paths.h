@@ -39,6 +39,7 @@
 #define PATH_DEV_LOG     PATH_DEV "/log"
 #define PATH_DEV_VFIO    PATH_DEV "/vfio"
 #define PATH_LIB_MODULES "/lib/modules"
+#define PATH_BOOT        "/boot"
 
 #define PATH_RUN            "/run/vfioctl"
 #define PATH_RUN_LOCK       PATH_RUN "/lock"

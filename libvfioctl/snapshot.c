@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "claims.h"
+#include "facts.h"
 #include "function.h"
 #include "holders.h"
 #include "names.h"
@@ -440,6 +441,7 @@ VFIOCTL_EXPORT struct vfioctl_snapshot *vfioctl_snapshot_free(struct vfioctl_sna
         }
         for (size_t i = 0; i < snapshot->n_functions; i++)
                 snapshot->functions[i] = function_free(snapshot->functions[i]);
+        facts_clear(&snapshot->facts);
         free(snapshot->gpus);
         free(snapshot->groups);
         free(snapshot->functions);
@@ -524,6 +526,8 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned i
                 r = name_cards(snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_HOST)
                 r = needs_find(ctx, snapshot);
+        if (r >= 0 && flags & VFIOCTL_SNAPSHOT_FACTS)
+                r = facts_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_HOLDERS)
                 r = holders_find(ctx, snapshot);
         if (r < 0)

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef VFIOCTL_FACTS_H
+#define VFIOCTL_FACTS_H
+
+/* The host around the GPUs, read for VFIOCTL_SNAPSHOT_FACTS: what cannot be seen is left empty. */
+
+#include "host.h"
+#include "model.h"
+
+/* Fills snapshot->facts. 0 or -ENOMEM. */
+int facts_read(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot);
+void facts_clear(struct host_facts *facts);
+
+#endif

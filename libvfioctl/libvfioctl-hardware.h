@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LIBVFIOCTL_HARDWARE_H
+#define LIBVFIOCTL_HARDWARE_H
+
+/*
+ * The part of libvfioctl.h, which includes it, that is about the hardware below a GPU: links, power, resets,
+ * what is known of its card, and the host around it.
+ */
+
+#include "libvfioctl.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- links --------------------------------------------------------------------------------------- */
+
+/**
+ * The PCI Express link above a function (of a port: that to what is below it), as sysfs current_link_width
+ * and its neighbours tell: PCIe Base Specification, Link Status and Link Capabilities Registers. Since 0.1.
+ */
+struct vfioctl_link {
+        unsigned int width, max_width; /**< lanes; 0: not known, or no link */
+        unsigned int speed, max_speed; /**< MT/s per lane: 2500, 5000, 8000, ...; 0 as above */
+};
+/** Zeros without VFIOCTL_SNAPSHOT_DETAILS (of bridges: VFIOCTL_SNAPSHOT_PATHS). Since 0.1. */
+struct vfioctl_link vfioctl_function_link(const struct vfioctl_function *function);
+
+/* ---- the host ------------------------------------------------------------------------------------ */
+
+/** The kernel that runs ("6.1.0-18-amd64"), or NULL without VFIOCTL_SNAPSHOT_FACTS. Since 0.1. */
+const char *vfioctl_snapshot_kernel(const struct vfioctl_snapshot *snapshot);
+/**
+ * The newest kernel that is installed and newer than the one that runs: the next boot's. NULL: there is none,
+ * or it cannot be seen. Since 0.1.
+ */
+const char *vfioctl_snapshot_next_kernel(const struct vfioctl_snapshot *snapshot);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
