@@ -75,7 +75,8 @@ static int check(struct cli *cli)
         _cleanup_findings_ struct vfioctl_findings *findings = NULL;
 
         int code = take_snapshot(cli,
-                                 VFIOCTL_SNAPSHOT_ALL & ~(VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_NAMES | VFIOCTL_SNAPSHOT_FACTS),
+                                 VFIOCTL_SNAPSHOT_ALL & ~(VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_NAMES |
+                                                          VFIOCTL_SNAPSHOT_FACTS),
                                  false, &snapshot);
         if (code != 0)
                 return code;
