@@ -79,6 +79,8 @@ int check_hardware(const struct vfioctl_snapshot *snapshot, const struct vfioctl
                 r = check_display(gpu, VFIOCTL_REFUSAL, findings);
         if (r >= 0)
                 r = check_functions(gpu, findings);
+        if (r >= 0)
+                r = check_memory(gpu, findings);
         if (r < 0)
                 return r;
         if (gpu->group)
@@ -98,12 +100,15 @@ int check_hardware(const struct vfioctl_snapshot *snapshot, const struct vfioctl
 
 /* What an admin is told of a GPU besides. */
 static const gpu_check gpu_checks[] = {
-        NULL,
+        check_isolation,
+        check_window,
+        check_link,
+        check_node,
 };
 
 /* What an admin is told of the host. */
 static const host_check host_checks[] = {
-        NULL,
+        check_iommu, check_interrupts, check_module, check_ids, check_rivals, check_programs, check_unseen,
 };
 
 static int check_more(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
@@ -112,8 +117,7 @@ static int check_more(const struct vfioctl_snapshot *snapshot, const struct vfio
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(gpu_checks); i++)
-                if (gpu_checks[i])
-                        r = gpu_checks[i](snapshot, gpu, findings);
+                r = gpu_checks[i](snapshot, gpu, findings);
         return r;
 }
 
@@ -121,10 +125,24 @@ static int check_host(const struct vfioctl_snapshot *snapshot, struct vfioctl_fi
 {
         int r = 0;
 
+        if (!(snapshot->flags & VFIOCTL_SNAPSHOT_FACTS))
+                return 0;
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(host_checks); i++)
-                if (host_checks[i])
-                        r = host_checks[i](snapshot, findings);
+                r = host_checks[i](snapshot, findings);
         return r;
+}
+
+static int check_holders_known(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
+                               const char *about, struct vfioctl_findings *findings)
+{
+        if (!(snapshot->flags & VFIOCTL_SNAPSHOT_HOLDERS) || gpu->holders_known)
+                return 0;
+        return finding_addf(findings,
+                            (struct vfioctl_finding){.severity = VFIOCTL_NOTE,
+                                                     .code = "holders-unknown",
+                                                     .gpu = about,
+                                                     .fix = "run vfioctl as root"},
+                            "processes of other users cannot be looked into, so it may be in use");
 }
 
 static int check_one(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
@@ -139,22 +157,20 @@ static int check_one(const struct vfioctl_snapshot *snapshot, const struct vfioc
                 r = check_assigned(gpu, vms, NULL, VFIOCTL_NOTE, findings);
         if (r >= 0)
                 r = check_claimed(gpu, NULL, VFIOCTL_NOTE, findings);
-        if (r >= 0 && snapshot->flags & VFIOCTL_SNAPSHOT_HOLDERS && !gpu->holders_known)
-                r = finding_addf(findings,
-                                 (struct vfioctl_finding){.severity = VFIOCTL_NOTE,
-                                                          .code = "holders-unknown",
-                                                          .gpu = gpu->functions[0]->text,
-                                                          .fix = "run vfioctl as root"},
-                                 "processes of other users cannot be looked into, so it may be in use");
         return r;
 }
 
 VFIOCTL_EXPORT int vfioctl_check(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
                                  const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings)
 {
-        if (gpu)
-                return check_one(snapshot, vms, gpu, findings);
+        if (gpu) {
+                int named = check_one(snapshot, vms, gpu, findings);
+                return named < 0 ? named
+                                 : check_holders_known(snapshot, gpu, gpu->functions[0]->text, findings);
+        }
         int r = check_host(snapshot, findings);
+        if (r >= 0)
+                r = check_windows(snapshot, vms, findings);
         for (size_t i = 0; r >= 0 && i < snapshot->n_gpus; i++) {
                 const struct vfioctl_gpu *each = snapshot->gpus[i];
                 /* A board's own display is nobody's problem until somebody asks for it. */
@@ -162,10 +178,11 @@ VFIOCTL_EXPORT int vfioctl_check(const struct vfioctl_snapshot *snapshot, const 
                         r = check_display(each, VFIOCTL_NOTE, findings);
                 else
                         r = check_one(snapshot, vms, each, findings);
-                if (r < 0)
-                        return r;
+                /* What holds for all is said once: equal findings are one. */
+                if (r >= 0)
+                        r = check_holders_known(snapshot, each, NULL, findings);
         }
-        return 0;
+        return r;
 }
 
 VFIOCTL_EXPORT bool vfioctl_gpu_is_ready(const struct vfioctl_snapshot *snapshot,

@@ -11,4 +11,11 @@
 int facts_read(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot);
 void facts_clear(struct host_facts *facts);
 
+/* ---- its parts; each 0 or -ENOMEM or the like ---- */
+
+/* Kernels, their modules, IOMMU and interrupts. */
+int facts_read_kernel(const struct vfioctl_ctx *ctx, struct host_facts *facts);
+/* modprobe.d, driverctl, Proxmox, and libvirt's hooks. */
+int facts_read_rivals(const struct vfioctl_ctx *ctx, struct host_facts *facts);
+
 #endif

@@ -55,6 +55,8 @@ struct vfioctl_function {
         char *host_use;    /* what the host does with it: "carries / (sda2)", or NULL */
         unsigned int vfs_enabled, vfs_total;
         struct vfioctl_bar bars[VFIOCTL_BAR_COUNT];
+        uint8_t bars_unset; /* bit a BAR: it is there, and has no address */
+        char *framebuffer;  /* what of the firmware's lies in a BAR, as /proc/iomem names it, or NULL */
         struct vfioctl_link link;
         struct vfioctl_gpu *gpu; /* that owns it, or NULL; borrowed */
 };
@@ -105,16 +107,69 @@ struct vfioctl_gpu {
         size_t n_holders;
 };
 
+/* What may not be there to be seen. */
+enum fact {
+        FACT_UNKNOWN,
+        FACT_NO,
+        FACT_YES,
+};
+
+enum processor {
+        PROCESSOR_OTHER, /* or not known */
+        PROCESSOR_INTEL,
+        PROCESSOR_AMD,
+};
+
+enum module_state {
+        MODULE_UNKNOWN,
+        MODULE_MISSING,
+        MODULE_LOADABLE,
+        MODULE_BUILTIN,
+};
+
+/* Settings of others that want GPUs as well, or keep us from taking them. */
+enum rival_kind {
+        RIVAL_IDS,       /* modprobe.d: IDs that vfio-pci takes; value: the IDs */
+        RIVAL_BLACKLIST, /* modprobe.d: vfio-pci is not to be loaded */
+        RIVAL_SOFTDEP,   /* modprobe.d: loaded before vfio-pci; value: module */
+        RIVAL_UNSAFE,    /* modprobe.d: vfio is to do without interrupt remapping */
+        RIVAL_DRIVERCTL, /* value: address and driver */
+        RIVAL_PROXMOX,   /* value: address, or one without function for a whole slot */
+        RIVAL_HOOK,      /* of libvirt's; value: the word by which it can be told */
+};
+
+struct rival {
+        enum rival_kind kind;
+        char *path;
+        char *value; /* or NULL */
+};
+
 /* The host around the GPUs, as far as it matters to them. */
 struct host_facts {
         char *kernel;      /* that runs */
         char *next_kernel; /* installed and newer, or NULL */
+        char *cmdline;     /* of the kernel that runs, or NULL */
+        enum processor processor;
+        enum fact has_iommu_table; /* the firmware tells of an IOMMU */
+        enum fact remaps_interrupts;
+        enum fact allows_unsafe_interrupts;
+        enum module_state vfio, next_vfio; /* vfio-pci, of the kernel that runs and of the next */
+        unsigned int n_nodes;              /* NUMA nodes; 0: not known */
+        enum fact has_ovmf;
+        bool selinux_enforces;
+        bool libvirt_is_confined;  /* AppArmor enforces a profile for its daemon */
+        char *hook_target;         /* where our hook leads, or NULL: no hook */
+        const char *initramfs_fix; /* what to type to make it anew, or NULL */
+        struct rival *rivals;
+        size_t n_rivals, allocated_rivals;
+        bool rivals_unseen; /* some of the places are closed to us */
 };
 
 struct vfioctl_snapshot {
         unsigned int flags;
         struct host_facts facts; /* empty without VFIOCTL_SNAPSHOT_FACTS */
         bool has_iommu;
+        bool iomem_unseen;                   /* /proc/iomem has no addresses for us */
         bool has_run;                        /* something was recorded since the host booted */
         bool has_vfio_driver;                /* vfio-pci is loaded */
         struct vfioctl_function **functions; /* owned, ordered by address */
@@ -143,8 +198,14 @@ struct vfioctl_function *snapshot_function(const struct vfioctl_snapshot *snapsh
 /* Digits and letters, as a short name has them. */
 bool looks_like_name(const char *text);
 
-/* True when the function's own ACS (judged as the kernel does: pci_acs_enabled()) does not isolate. */
+bool function_is_below(const struct vfioctl_function *function, const struct vfioctl_function *port);
+
+/* Which of ACS_ISOLATES the function lacks, judged as the kernel does: pci_acs_enabled(). 0: it isolates. */
+unsigned int function_missing_acs(const struct vfioctl_function *function, bool iommu_on);
 bool function_lacks_acs(const struct vfioctl_function *function, bool iommu_on);
+#define ACS_TEXT_SIZE 16
+/* "SV RR CR UF"; returns `buffer`. */
+const char *acs_text(unsigned int bits, char buffer[ACS_TEXT_SIZE]);
 
 /* ---- intent ---- */
 

@@ -235,6 +235,60 @@ static int find_console(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *
         return 0;
 }
 
+/* The GPU's function that has this range in a BAR, as far as BARs were read. */
+static struct vfioctl_function *function_of_range(const struct vfioctl_snapshot *snapshot, uint64_t start,
+                                                  uint64_t end)
+{
+        for (size_t i = 0; i < snapshot->n_gpus; i++)
+                for (size_t k = 0; k < snapshot->gpus[i]->n_functions; k++) {
+                        struct vfioctl_function *function = snapshot->gpus[i]->functions[k];
+                        for (size_t b = 0; b < 6; b++) {
+                                const struct vfioctl_bar *bar = &function->bars[b];
+                                if (!bar->is_io && bar->size > 0 && bar->start > 0 && start >= bar->start &&
+                                    end <= bar->start + bar->size - 1)
+                                        return function;
+                        }
+                }
+        return NULL;
+}
+
+/* What drives a framebuffer that the firmware made: efifb.c, vesafb.c, simplefb.c, simpledrm.c, sysfb. */
+static bool is_framebuffer(const char *name)
+{
+        return util_equal(name, "efifb") || util_equal(name, "vesafb") || util_equal(name, "BOOTFB") ||
+               util_has_prefix(name, "simple");
+}
+
+/* "  e0000000-e02fffff : efifb"; without CAP_SYS_ADMIN all addresses are 0: r_show() in kernel/resource.c. */
+static int find_framebuffer(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot)
+{
+        _cleanup_free_ char *text = NULL;
+        char *rest = NULL;
+
+        if (!(snapshot->flags & VFIOCTL_SNAPSHOT_DETAILS))
+                return 0;
+        int r = host_read_file(ctx, PATH_IOMEM, TABLE_LIMIT, &text, NULL);
+        if (r < 0)
+                return host_is_shortage(r) ? r : 0;
+        for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+                unsigned long long start, end;
+                char *name = strstr(line, " : ");
+                if (!name || !is_framebuffer(name + 3) || sscanf(line, " %llx-%llx", &start, &end) != 2)
+                        continue;
+                if (end == 0) {
+                        snapshot->iomem_unseen = true;
+                        continue;
+                }
+                struct vfioctl_function *function = function_of_range(snapshot, start, end);
+                if (!function || function->framebuffer)
+                        continue;
+                r = util_copy(name + 3, &function->framebuffer);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 /* Disks and networks can only matter where a group holds something that is no GPU's. */
 static bool has_strangers(const struct vfioctl_snapshot *snapshot)
 {
@@ -247,6 +301,8 @@ static bool has_strangers(const struct vfioctl_snapshot *snapshot)
 int needs_find(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot)
 {
         int r = find_console(ctx, snapshot);
+        if (r >= 0)
+                r = find_framebuffer(ctx, snapshot);
         if (r < 0 || !has_strangers(snapshot))
                 return r;
         r = find_mounts(ctx, snapshot);

@@ -22,6 +22,12 @@
 #define PATH_DMI_TABLE       "/sys/firmware/dmi/tables/DMI"
 #define PATH_UEVENT_SEQNUM   "/sys/kernel/uevent_seqnum"
 #define PATH_MODULE          "/sys/module"
+#define PATH_ACPI_TABLES     "/sys/firmware/acpi/tables"
+#define PATH_CLASS_IOMMU     "/sys/class/iommu"
+#define PATH_NODES_ONLINE    "/sys/devices/system/node/online"
+#define PATH_UNSAFE          PATH_MODULE "/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
+#define PATH_SELINUX_ENFORCE "/sys/fs/selinux/enforce"
+#define PATH_PLATFORM        "/sys/bus/platform/drivers"
 
 #define PATH_PROC        "/proc"
 #define PATH_MOUNTINFO   PATH_PROC "/self/mountinfo"
@@ -32,6 +38,9 @@
 #define PATH_SELF_EXE    PATH_PROC "/self/exe"
 #define PATH_OSRELEASE   PATH_PROC "/sys/kernel/osrelease"
 #define PATH_CMDLINE     PATH_PROC "/cmdline"
+#define PATH_CPUINFO     PATH_PROC "/cpuinfo"
+#define PATH_INTERRUPTS  PATH_PROC "/interrupts"
+#define PATH_IOMEM       PATH_PROC "/iomem"
 #define PATH_NVIDIA_GPUS PATH_PROC "/driver/nvidia/gpus"
 
 #define PATH_DEV         "/dev"
@@ -58,8 +67,27 @@
 #define PATH_LIBVIRT_RUN         "/run/libvirt/qemu"
 #define PATH_LIBVIRT_SAVES       "/var/lib/libvirt/qemu/save"
 #define PATH_HOOKS               "/etc/libvirt/hooks"
-#define PATH_HOOK_QEMU           PATH_HOOKS "/qemu.d/50-vfioctl"
+#define PATH_HOOKS_QEMU          PATH_HOOKS "/qemu.d"
+#define PATH_HOOK_QEMU           PATH_HOOKS_QEMU "/50-vfioctl"
 #define PATH_HOOK_DAEMON         PATH_HOOKS "/daemon.d/50-vfioctl"
+
+/* Where others set what concerns GPUs. */
+#define PATH_MODPROBE_ETC "/etc/modprobe.d"
+#define PATH_MODPROBE_RUN "/run/modprobe.d"
+#define PATH_MODPROBE_USR "/usr/lib/modprobe.d"
+#define PATH_MODPROBE_LIB "/lib/modprobe.d"
+#define PATH_DRIVERCTL    "/etc/driverctl.d"
+#define PATH_PVE          "/etc/pve"
+#define PATH_PVE_MAPPING  PATH_PVE "/mapping/pci.cfg"
+#define PATH_PVE_VMS      PATH_PVE "/qemu-server"
+
+/* OVMF as Debian, Fedora, Arch and openSUSE install it, and what tells QEMU's users of it. */
+#define PATH_USR_SHARE        "/usr/share"
+#define PATH_OVMF_DEBIAN      PATH_USR_SHARE "/OVMF"
+#define PATH_OVMF_FEDORA      "/usr/share/edk2/ovmf"
+#define PATH_OVMF_ARCH        "/usr/share/edk2/x64"
+#define PATH_QEMU_SHARE       "/usr/share/qemu"
+#define PATH_QEMU_DESCRIPTORS PATH_QEMU_SHARE "/firmware"
 
 #define PATH_ETC_DIR  "/etc"
 #define PATH_LIB_DIR  "/usr/lib"

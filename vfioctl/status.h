@@ -2,6 +2,7 @@
 #ifndef VFIOCTL_STATUS_H
 #define VFIOCTL_STATUS_H
 
+#include "parts.h"
 #include "virt.h"
 
 /* Who has a GPU. The order is that of what is told, where several hold. */
@@ -27,9 +28,6 @@ struct refused_start {
         int64_t when;
 };
 
-/* Whether the boot step ran in one of its two places, and with which configuration. */
-enum boot_state { BOOT_NOT_RUN, BOOT_SAME, BOOT_OTHER };
-
 /* All that one look at the host has shown. */
 struct status {
         struct cli cli; /* as the verb was called, with a context of this look */
@@ -39,12 +37,9 @@ struct status {
         bool libvirt_asked;
         /* Refusals are problems, warnings remarks, and notes tell what could not be seen. */
         struct vfioctl_findings *findings;
-        bool is_off, config_is_bad;
-        bool hook_is_installed, hook_is_live;
-        char *policy;    /* as the boot step would go by it now */
-        bool has_policy; /* it gives GPUs to VMs */
-        enum boot_state early, late;
-        bool boot_is_enabled, has_timer, has_cron;
+        bool config_is_bad;
+        struct parts parts;
+        bool has_timer, has_cron;
         struct refused_start *refused;
         size_t n_refused, allocated_refused;
         bool has_reconciled;

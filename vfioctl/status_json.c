@@ -65,9 +65,9 @@ static struct json_object *boot_json(const struct status *status)
                 [BOOT_NOT_RUN] = "not-run", [BOOT_SAME] = "ran", [BOOT_OTHER] = "ran-otherwise"};
         struct json_object *object = json_object_new_object();
 
-        json_put(object, "early", json_string(names[status->early]));
-        json_put(object, "late", json_string(names[status->late]));
-        json_put(object, "enabled", json_object_new_boolean(status->boot_is_enabled));
+        json_put(object, "early", json_string(names[status->parts.early]));
+        json_put(object, "late", json_string(names[status->parts.late]));
+        json_put(object, "enabled", json_object_new_boolean(status->parts.boot_is_enabled));
         return object;
 }
 
@@ -112,16 +112,16 @@ struct json_object *status_json(const struct status *status)
         json_put(object, "findings", findings_json(status));
         json_put(object, "refused_starts", refused_json(status));
         json_put(object, "hook",
-                 json_string(status->hook_is_live        ? "live"
-                             : status->hook_is_installed ? "installed"
-                                                         : "missing"));
+                 json_string(status->parts.hook_is_live        ? "live"
+                             : status->parts.hook_is_installed ? "installed"
+                                                               : "missing"));
         json_put(object, "boot", boot_json(status));
         json_put(object, "reconcile", reconcile_json(status));
         json_put(object, "libvirt",
                  json_string(status->vms             ? "asked"
                              : status->libvirt_asked ? "unreachable"
                                                      : "not-asked"));
-        json_put(object, "off", json_object_new_boolean(status->is_off));
+        json_put(object, "off", json_object_new_boolean(status->parts.is_off));
         json_put(object, "exit_code", json_object_new_int(status_code(status)));
         return object;
 }

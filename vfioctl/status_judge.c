@@ -24,9 +24,10 @@ static enum vfioctl_mode wanted_mode(const struct status *status, const struct v
         enum vfioctl_mode mode = VFIOCTL_MODE_NONE;
 
         /* Nothing works towards it then, or it is not known. */
-        if (status->is_off || status->config_is_bad)
+        if (status->parts.is_off || status->config_is_bad)
                 return mode;
-        (void)vfioctl_wanted_mode(status->snapshot, status->vms, gpu, status->hook_is_live, findings, &mode);
+        (void)vfioctl_wanted_mode(status->snapshot, status->vms, gpu, status->parts.hook_is_live, findings,
+                                  &mode);
         return mode;
 }
 
@@ -164,7 +165,7 @@ static int judge_gpu(struct status *status, const struct vfioctl_gpu *gpu)
         if ((wrong || half_done || vfioctl_gpu_claim_is_stale(gpu, status->vms)) &&
             vfioctl_change_is_under_way(status->cli.ctx, gpu))
                 return r;
-        if (r >= 0 && !status->is_off)
+        if (r >= 0 && !status->parts.is_off)
                 r = judge_notes(status, gpu);
         if (r >= 0 && wrong && !half_done && !vfioctl_gpu_is_in_use(gpu, status->vms))
                 r = judge_mode(status, gpu, wanted);
@@ -211,89 +212,6 @@ static int judge_starts(struct status *status)
 }
 
 /* ---- what runs by itself ---- */
-
-static int judge_hook(struct status *status)
-{
-        struct vfioctl_finding finding = {.severity = VFIOCTL_REFUSAL};
-
-        if (!status->has_policy || status->hook_is_live)
-                return 0;
-        if (!status->hook_is_installed) {
-                finding.code = "hook-not-installed";
-                finding.fix = "vfioctl setup";
-                return add(status, finding,
-                           "libvirt's hook is not there, so nobody looks after a VM's GPU when it starts");
-        }
-        /* A daemon that does not answer is told of already. */
-        if (status->libvirt_asked && !status->vms)
-                return 0;
-        finding.code = "hook-not-live";
-        finding.fix = "systemctl reload libvirtd (or virtqemud)";
-        return add(status, finding, "libvirt has not called its hook since it was started");
-}
-
-static int judge_late(struct status *status)
-{
-        struct vfioctl_finding finding = {
-                .severity = VFIOCTL_REFUSAL, .code = "boot-not-run", .fix = "vfioctl boot"};
-
-        if (!status->has_policy || status->late == BOOT_SAME)
-                return 0;
-        if (status->late == BOOT_OTHER)
-                return add(status, finding, "the boot step ran with another configuration than there is now");
-        if (!status->boot_is_enabled)
-                finding.fix = "vfioctl setup";
-        return add(status, finding, "the boot step has not run since the host booted%s",
-                   status->boot_is_enabled ? "" : ", and is not enabled");
-}
-
-/* 1: there is a note, and it is of the present configuration. */
-static int judge_copy(struct status *status, enum vfioctl_initramfs which)
-{
-        _cleanup_free_ char *kernel = NULL, *text = NULL, *fix = NULL;
-
-        int r = vfioctl_initramfs_policy_of(status->cli.ctx, which, &kernel, &text);
-        if (r < 0)
-                return r == -ENOMEM ? r : 0;
-        if (util_equal(util_trim(text), status->policy))
-                return 1;
-        r = util_format(&fix, "update-initramfs -u -k %s (or dracut --force --kver %s)", kernel, kernel);
-        if (r >= 0)
-                r = add(status,
-                        (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
-                                                 .code = "initramfs-stale",
-                                                 .culprit = kernel,
-                                                 .fix = fix},
-                        "the initramfs of kernel %s has another configuration than there is now", kernel);
-        return r;
-}
-
-/*
- * What the early step ran with is as old as the boot; the notes tell whether the next boot is to differ. With
- * none of the running kernel, its word is all there is.
- */
-static int judge_early(struct status *status)
-{
-        size_t before = vfioctl_findings_count(status->findings);
-
-        int fresh = judge_copy(status, VFIOCTL_INITRAMFS_RUNNING);
-        int r = fresh < 0 ? fresh : judge_copy(status, VFIOCTL_INITRAMFS_NEWEST);
-        if (r < 0 || fresh > 0 || !status->has_policy || vfioctl_findings_count(status->findings) > before)
-                return r < 0 ? r : 0;
-        if (status->early == BOOT_OTHER)
-                return add(status,
-                           (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
-                                                    .code = "initramfs-stale",
-                                                    .fix = "update-initramfs -u (or dracut --force)"},
-                           "the boot step in the initramfs ran with another configuration than there is now");
-        if (status->early == BOOT_SAME || status->late == BOOT_NOT_RUN)
-                return 0;
-        return add(
-                status,
-                (struct vfioctl_finding){
-                        .severity = VFIOCTL_WARNING, .code = "boot-not-early", .fix = "vfioctl setup"},
-                "there is no boot step in the initramfs, where a host driver may load before the other one");
-}
 
 /* True when one of the present findings is told by this line of a reconcile. */
 static bool is_told(const struct status *status, const char *line, size_t length)
@@ -362,7 +280,7 @@ int status_judge(struct status *status)
 {
         int r = 0;
 
-        if (status->is_off)
+        if (status->parts.is_off)
                 r = add(status,
                         (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
                                                  .code = "switched-off",
@@ -377,12 +295,9 @@ int status_judge(struct status *status)
                 r = judge_assignments(status);
         if (r >= 0)
                 r = judge_starts(status);
-        if (r >= 0 && !status->is_off && !status->config_is_bad) {
-                r = judge_hook(status);
-                if (r >= 0)
-                        r = judge_late(status);
-                if (r >= 0)
-                        r = judge_early(status);
+        if (r >= 0 && !status->parts.is_off && !status->config_is_bad) {
+                /* A daemon that does not answer is told of already. */
+                r = parts_judge(&status->parts, status->libvirt_asked && !status->vms, status->findings);
                 if (r >= 0)
                         r = judge_reconcile(status);
         }

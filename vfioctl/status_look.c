@@ -18,7 +18,7 @@ void status_clear(struct status *status)
         for (size_t i = 0; i < status->n_refused; i++)
                 refused_clear(&status->refused[i]);
         free(status->refused);
-        free(status->policy);
+        parts_clear(&status->parts);
         free(status->reconcile_problems);
         (void)vfioctl_findings_free(status->findings);
         (void)vfioctl_vms_free(status->vms);
@@ -104,15 +104,6 @@ static int compare_starts(const void *a, const void *b)
         return strcmp(first->vm, second->vm);
 }
 
-static enum boot_state boot_state(const struct status *status, enum vfioctl_boot_stage stage)
-{
-        _cleanup_free_ char *text = NULL;
-
-        if (vfioctl_boot_policy_of(status->cli.ctx, stage, &text) < 0)
-                return BOOT_NOT_RUN;
-        return util_equal(util_trim(text), status->policy) ? BOOT_SAME : BOOT_OTHER;
-}
-
 /* What hook, boot step and reconcile have noted; after libvirt was asked, which may have started it. */
 static int read_records(struct status *status)
 {
@@ -120,17 +111,9 @@ static int read_records(struct status *status)
         struct vfioctl_stamp stamp;
         bool known;
 
-        status->is_off = vfioctl_ctx_is_off(ctx);
-        status->hook_is_installed = vfioctl_hook_is_installed(ctx);
-        status->hook_is_live = vfioctl_hook_is_live(ctx);
-        int r = vfioctl_ctx_boot_policy(ctx, &status->policy);
+        int r = parts_look(ctx, &status->parts);
         if (r < 0)
                 return r;
-        util_trim(status->policy);
-        status->has_policy = !util_equal(status->policy, "gpus =");
-        status->early = boot_state(status, VFIOCTL_BOOT_EARLY);
-        status->late = boot_state(status, VFIOCTL_BOOT_LATE);
-        status->boot_is_enabled = vfioctl_part_is_enabled(ctx, VFIOCTL_PART_BOOT_UNIT);
         status->has_timer = vfioctl_part_is_enabled(ctx, VFIOCTL_PART_TIMER);
         status->has_cron = vfioctl_part_is_enabled(ctx, VFIOCTL_PART_CRON);
         status->has_reconciled =

@@ -190,14 +190,14 @@ static void put_refused(const struct status *status, unsigned int flags, FILE *f
 
 static const char *boot_text(const struct status *status)
 {
-        if (status->late == BOOT_OTHER)
+        if (status->parts.late == BOOT_OTHER)
                 return "ran, with another configuration";
-        if (status->late == BOOT_NOT_RUN)
-                return status->early == BOOT_NOT_RUN ? "has not run" : "ran in the initramfs alone";
-        if (status->early == BOOT_NOT_RUN)
+        if (status->parts.late == BOOT_NOT_RUN)
+                return status->parts.early == BOOT_NOT_RUN ? "has not run" : "ran in the initramfs alone";
+        if (status->parts.early == BOOT_NOT_RUN)
                 return "ran, but not in the initramfs";
-        return status->early == BOOT_SAME ? "ran, in the initramfs too"
-                                          : "ran, in the initramfs with another configuration";
+        return status->parts.early == BOOT_SAME ? "ran, in the initramfs too"
+                                                : "ran, in the initramfs with another configuration";
 }
 
 static void put_reconcile(const struct status *status, unsigned int flags, FILE *file)
@@ -230,9 +230,9 @@ static int compose(const struct status *status, unsigned int flags, FILE *file)
         if (r < 0)
                 return r;
         (void)fprintf(file, "hook       %s\n",
-                      status->hook_is_live        ? "live"
-                      : status->hook_is_installed ? "installed, not called yet"
-                                                  : "not installed");
+                      status->parts.hook_is_live        ? "live"
+                      : status->parts.hook_is_installed ? "installed, not called yet"
+                                                        : "not installed");
         (void)fprintf(file, "boot step  %s\n", boot_text(status));
         put_reconcile(status, flags, file);
         put_refused(status, flags, file);

@@ -1,17 +1,35 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "json.h"
+#include "parts.h"
 #include "virt.h"
 
-static void print_text(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings)
+/* An idle GPU lowers the speed of its link: on most hosts some do, and nobody wants to be told each time. */
+static bool is_shown(const struct cli *cli, const struct vfioctl_finding *finding)
+{
+        return cli->options.verbose || !util_equal(finding->code, "link-slow");
+}
+
+static void print_text(const struct cli *cli, const struct vfioctl_snapshot *snapshot,
+                       const struct vfioctl_findings *findings)
 {
         for (size_t i = 0; i < vfioctl_findings_count(findings); i++) {
                 const struct vfioctl_finding *finding = vfioctl_findings_get(findings, i);
                 const char *label = gpu_label(snapshot, finding->gpu);
+                if (!is_shown(cli, finding))
+                        continue;
                 printf("%s  %s  %s: %s\n", label ? label : "host", vfioctl_severity_name(finding->severity),
                        finding->code, finding->text);
                 if (finding->fix)
                         printf("    %s\n", finding->fix);
         }
+}
+
+static bool have_notes_alone(const struct vfioctl_findings *findings)
+{
+        for (size_t i = 0; i < vfioctl_findings_count(findings); i++)
+                if (vfioctl_findings_get(findings, i)->severity != VFIOCTL_NOTE)
+                        return false;
+        return true;
 }
 
 /* That the host keeps its display is no problem until somebody asks for that GPU by name. */
@@ -43,6 +61,66 @@ static int check_guard(const struct cli *cli, const struct vfioctl_gpu *gpu,
                                           .fix = "vfioctl setup"});
 }
 
+/* Findings that keep no GPU from being handed out: none is a refusal here; a warning may count less, too. */
+static int add_milder(const struct vfioctl_findings *from, enum vfioctl_severity warning,
+                      struct vfioctl_findings *findings)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < vfioctl_findings_count(from); i++) {
+                struct vfioctl_finding finding = *vfioctl_findings_get(from, i);
+                if (finding.severity == VFIOCTL_WARNING)
+                        finding.severity = warning;
+                else if (finding.severity == VFIOCTL_REFUSAL)
+                        finding.severity = VFIOCTL_WARNING;
+                r = vfioctl_findings_add(findings, &finding);
+        }
+        return r;
+}
+
+/* An answer that does not come is a finding too, unless this libvirt was asked for by name. */
+static int ask_libvirt(const struct cli *cli, struct vfioctl_findings *findings, struct vfioctl_vms **ret)
+{
+        _cleanup_findings_ struct vfioctl_findings *found = NULL;
+        struct vfioctl_virt *virt = NULL;
+        struct virt_calls calls;
+
+        if (!virt_uri(cli) && !vfioctl_ctx_is_live(cli->ctx))
+                return 0;
+        if (virt_load(&calls) < 0)
+                return cli->options.connect ? CODE_FAILED : 0;
+        int r = vfioctl_findings_new(&found);
+        if (r >= 0)
+                r = calls.open(virt_uri(cli), true, found, &virt);
+        if (r >= 0)
+                r = calls.list(virt, found, ret);
+        (void)calls.free(virt);
+        if (r < 0 && cli->options.connect) {
+                print_findings(NULL, found, VFIOCTL_WARNING);
+                return CODE_FAILED;
+        }
+        if (r == -ENOMEM || !found || add_milder(found, VFIOCTL_WARNING, findings) < 0)
+                return complain_errno(-ENOMEM, "cannot check");
+        return 0;
+}
+
+/* What setup turned on, and whether it works; judged as status does. */
+static int check_parts(const struct cli *cli, const struct vfioctl_vms *vms,
+                       struct vfioctl_findings *findings)
+{
+        _cleanup_findings_ struct vfioctl_findings *found = NULL;
+        _cleanup_parts_ struct parts parts = {.ctx = NULL};
+        bool is_silent = !vms && (virt_uri(cli) || vfioctl_ctx_is_live(cli->ctx));
+
+        int r = parts_look(cli->ctx, &parts);
+        if (r < 0 || parts.is_off)
+                return r == -ENOMEM ? r : 0;
+        r = vfioctl_findings_new(&found);
+        if (r >= 0)
+                r = parts_judge(&parts, is_silent, found);
+        return r < 0 ? r : add_milder(found, VFIOCTL_NOTE, findings);
+}
+
 static int collect(const struct cli *cli, const struct vfioctl_snapshot *snapshot,
                    const struct vfioctl_vms *vms, struct vfioctl_findings *findings)
 {
@@ -53,6 +131,8 @@ static int collect(const struct cli *cli, const struct vfioctl_snapshot *snapsho
                 return code;
         int r = 0;
         if (cli->n_arguments == 0)
+                r = check_parts(cli, vms, findings);
+        if (r >= 0 && cli->n_arguments == 0)
                 r = vfioctl_check(snapshot, vms, NULL, findings);
         for (size_t i = 0; r >= 0 && i < cli->n_arguments; i++)
                 r = vfioctl_check(snapshot, vms, gpus[i], findings);
@@ -77,17 +157,17 @@ int verb_check(struct cli *cli)
                 return complain_errno(-ENOMEM, "cannot check");
         int code = take_snapshot(cli, VFIOCTL_SNAPSHOT_ALL, false, &snapshot);
         if (code == 0)
-                code = virt_report(cli, &vms);
+                code = ask_libvirt(cli, findings, &vms);
         if (code == 0)
                 code = collect(cli, snapshot, vms, findings);
         if (code != 0)
                 return code;
         code = needs_admin(findings, cli->n_arguments > 0) ? CODE_REFUSED : CODE_DONE;
         if (!cli->options.json) {
-                if (!cli->options.quiet && vfioctl_findings_count(findings) == 0)
+                if (!cli->options.quiet && have_notes_alone(findings))
                         printf("nothing stands against handing out %s\n",
                                cli->n_arguments == 1 ? "it" : "these GPUs");
-                print_text(snapshot, findings);
+                print_text(cli, snapshot, findings);
                 return code;
         }
         struct json_object *object = json_object_new_object(), *array = json_object_new_array();

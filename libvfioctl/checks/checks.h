@@ -21,10 +21,49 @@ int check_group_vms(const struct intent_item *item, const struct vfioctl_vms *vm
 int check_display(const struct vfioctl_gpu *gpu, enum vfioctl_severity severity,
                   struct vfioctl_findings *findings);
 
+/* BARs without an address, and what of the firmware's lies in one. */
+int check_memory(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings);
+
 /* ---- what an admin is told besides: rows of the tables in check.c ---- */
 
 typedef int (*gpu_check)(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
                          struct vfioctl_findings *findings);
 typedef int (*host_check)(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
+
+/* Of a GPU. */
+int check_isolation(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
+                    struct vfioctl_findings *findings);
+int check_link(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
+               struct vfioctl_findings *findings);
+int check_node(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
+               struct vfioctl_findings *findings);
+int check_window(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
+                 struct vfioctl_findings *findings);
+
+/* Of the host. */
+int check_iommu(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
+int check_interrupts(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
+int check_module(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
+int check_ids(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
+int check_rivals(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
+int check_programs(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
+int check_unseen(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
+/* The GPUs of one VM together. */
+int check_windows(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                  struct vfioctl_findings *findings);
+
+/* ---- the kernel's command line ---- */
+
+/*
+ * The last word NAME=VALUE, or NAME alone when there is no "=" at the end of `name`; dash and underscore are
+ * the same. It goes into `word` as it stands; returned is its value, or NULL when there is none.
+ */
+#define CMDLINE_WORD_SIZE 512
+const char *cmdline_value(const struct host_facts *facts, const char *name, char word[CMDLINE_WORD_SIZE]);
+/* Whether a list, separated by commas, has this module. */
+bool list_has_module(const char *list, const char *module);
+/* "take WORD out of the kernel's command line ..., and reboot". */
+int cmdline_fix(const char *what, const char *word, char **ret);
+#define CMDLINE_PLACE "the kernel's command line (GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub)"
 
 #endif

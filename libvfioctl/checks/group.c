@@ -34,16 +34,23 @@ static bool goes_along(const struct vfioctl_function *member, const struct vfioc
         return item && item->mode == VFIOCTL_MODE_VM;
 }
 
-static bool is_below(const struct vfioctl_function *function, const struct vfioctl_function *port)
-{
-        return function->address.domain == port->address.domain && port->secondary_bus > 0 &&
-               function->address.bus >= port->secondary_bus && function->address.bus <= port->subordinate_bus;
-}
-
 static bool is_sibling(const struct vfioctl_function *a, const struct vfioctl_function *b)
 {
         return a != b && a->address.domain == b->address.domain && a->address.bus == b->address.bus &&
                a->address.device == b->address.device;
+}
+
+/* ": SV RR CR UF missing"; a bridge to conventional PCI has none of them to miss. */
+static void append_port(char text[TEXT_SIZE], const struct vfioctl_function *port, bool iommu_on)
+{
+        char bits[ACS_TEXT_SIZE];
+
+        append(text, "%s (%s): ", port->text, vfioctl_pcie_type_name(port->pcie_type));
+        if (port->acs_known && port->pcie_type != VFIOCTL_PCIE_TO_PCI_BRIDGE &&
+            port->pcie_type != VFIOCTL_PCI_TO_PCIE_BRIDGE && port->pcie_type != VFIOCTL_PCIE_CONVENTIONAL)
+                append(text, "%s missing", acs_text(function_missing_acs(port, iommu_on), bits));
+        else
+                append(text, "it never isolates");
 }
 
 /*
@@ -56,13 +63,13 @@ static bool port_joins(const struct vfioctl_gpu *gpu, const struct vfioctl_funct
                 const struct vfioctl_function *member = gpu->group->members[i];
                 if (member->gpu == gpu)
                         continue;
-                if (is_sibling(member, port) || (!member->is_bridge && is_below(member, port)))
+                if (is_sibling(member, port) || (!member->is_bridge && function_is_below(member, port)))
                         return true;
         }
         return false;
 }
 
-/* "; no ACS isolation at port 0000:00:02.0 (root port)". */
+/* "; no ACS isolation at port 0000:00:02.0 (root port): SV RR CR UF missing". */
 static void append_ports(char text[TEXT_SIZE], const struct vfioctl_snapshot *snapshot,
                          const struct vfioctl_gpu *gpu)
 {
@@ -76,8 +83,8 @@ static void append_ports(char text[TEXT_SIZE], const struct vfioctl_snapshot *sn
                 unknown |= !port->acs_known && port->pcie_type != VFIOCTL_PCIE_CONVENTIONAL;
                 if (!function_lacks_acs(port, snapshot->has_iommu) || (strict && !port_joins(gpu, port)))
                         continue;
-                append(text, "%s%s (%s)", first ? "; no ACS isolation at port " : ", ", port->text,
-                       vfioctl_pcie_type_name(port->pcie_type));
+                append(text, "%s", first ? "; no ACS isolation at port " : ", ");
+                append_port(text, port, snapshot->has_iommu);
                 first = false;
         }
         if (first && unknown)

@@ -13,7 +13,7 @@
 
 /* clang-format off */
 #define LIBVIRT_CALLS(X) \
-        X(virConnectClose) X(virConnectListAllDomains) X(virConnectOpen) X(virConnectOpenReadOnly) \
+        X(virConnectClose) X(virConnectGetLibVersion) X(virConnectListAllDomains) X(virConnectOpen) X(virConnectOpenReadOnly) \
         X(virConnectRef) X(virConnSetErrorFunc) X(virDomainCreate) X(virDomainDefineXMLFlags) \
         X(virDomainFree) X(virDomainGetID) X(virDomainGetName) X(virDomainGetUUID) \
         X(virDomainGetUUIDString) X(virDomainGetXMLDesc) X(virDomainHasManagedSaveImage) \
@@ -238,6 +238,7 @@ static void run_open(struct call *call)
                 return;
         }
         call->libvirt.virConnSetErrorFunc(call->connection, NULL, silent);
+        (void)call->libvirt.virConnectGetLibVersion(call->connection, &call->answer.version);
 }
 
 static void run_close(struct call *call)

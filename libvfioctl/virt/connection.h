@@ -44,6 +44,7 @@ struct answer {
         enum failure failure;
         char *reason;
         char *xml;
+        unsigned long version;   /* of an open: the daemon's libvirt, as libvirt counts; 0: not known */
         struct vfioctl_vms *vms; /* these two for a list: the caller makes them, and listed_fn fills them */
         struct vfioctl_findings *findings;
 };
@@ -65,6 +66,9 @@ struct listed_vm {
 typedef int (*listed_fn)(struct answer *answer, const struct listed_vm *vm);
 
 struct vfioctl_virt;
+
+/* Warns of a libvirt that is too old, by its number. */
+int virt_check_version(unsigned long version, struct vfioctl_findings *findings);
 
 void answer_clear(struct answer *answer);
 #define _cleanup_answer_ _cleanup_(answer_clear)

@@ -168,15 +168,41 @@ static int explain(int r, struct vfioctl_findings *findings, const struct vfioct
         return answer->failure != FAILURE_NONE && r == -EIO ? refuse_vm(findings, virt, name, answer) : r;
 }
 
+/* Folders of hooks, such as qemu.d, are called since libvirt 6.5.0: libvirt's "Hooks for specific system
+ * management". */
+int virt_check_version(unsigned long version, struct vfioctl_findings *findings)
+{
+        _cleanup_free_ char *text = NULL, *number = NULL;
+
+        if (version == 0 || version >= 6005000)
+                return 0;
+        int r = util_format(&number, "%lu.%lu.%lu", version / 1000000, version / 1000 % 1000, version % 1000);
+        if (r >= 0)
+                r = util_format(&text, "libvirt %s does not call the hook: it looks into qemu.d since 6.5.0",
+                                number);
+        return r < 0 ? r
+                     : report(findings, VFIOCTL_WARNING, "libvirt-old", number, text,
+                              "install libvirt 6.5.0 or newer");
+}
+
 VFIOCTL_EXPORT int vfioctl_virt_open_within(const char *uri, bool read_only, unsigned int milliseconds,
                                             struct vfioctl_findings *findings, struct vfioctl_virt **ret)
 {
         _cleanup_answer_ struct answer answer = {0};
 
-        int r = connection_open(uri, read_only, milliseconds, &answer, ret);
-        return answer.failure != FAILURE_NONE && r == -EIO
-                       ? refuse_connection(findings, uri ? uri : CONNECTION_URI, &answer)
-                       : r;
+        struct vfioctl_virt *virt = NULL;
+
+        int r = connection_open(uri, read_only, milliseconds, &answer, &virt);
+        if (answer.failure != FAILURE_NONE && r == -EIO)
+                return refuse_connection(findings, uri ? uri : CONNECTION_URI, &answer);
+        if (r >= 0)
+                r = virt_check_version(answer.version, findings);
+        if (r < 0) {
+                (void)connection_close(virt);
+                return r;
+        }
+        *ret = virt;
+        return 0;
 }
 
 VFIOCTL_EXPORT int vfioctl_virt_open(const char *uri, bool read_only, struct vfioctl_findings *findings,

@@ -147,6 +147,8 @@ def group(tree, host, f):
     if unit not in tree.made:
         tree.put(f"{unit}/uevent", "", RW)
         tree.put(f"{unit}/{attr}/version", "1:0\n")
+        if attr == "intel-iommu":
+            tree.attrs(f"{unit}/{attr}", {"cap": "d2078c106f0466", "ecap": "f020df"})
         tree.link(f"{unit}/subsystem", "sys/class/iommu")
         tree.link(f"sys/class/iommu/{unit.rpartition('/')[2]}", unit)
     tree.link(f"{f.path}/iommu", unit)

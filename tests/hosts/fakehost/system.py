@@ -3,7 +3,7 @@
 
 import re
 
-from . import smbios
+from . import facts, smbios
 from .topology import TopologyError
 from .tree import RW
 
@@ -144,12 +144,13 @@ def build(tree, host, classes, options):
     for name in ("etc", "run", "dev", ".fake/stash", ".fake/nodes"):
         tree.dir(name)
     numa(tree, host)
+    facts.build(tree, host, RELEASE)
     dmi(tree, host, not options.no_smbios)
     disk = next(name for _, name, _ in classes.disks if name.startswith("sd"))
     mounts(tree, disk, classes.disks if options.lvm else None)
     network(tree, classes.nics)
     tree.put("proc/cmdline", f"BOOT_IMAGE=/vmlinuz-{RELEASE} root=/dev/{disk}2 ro quiet "
-             f"{host.host.get('kernel_cmdline', '') if host.iommu else ''}".rstrip() + "\n")
+             f"{host.host.get('kernel_cmdline', '') if host.iommu else ''}".rstrip() + " ".join([""] + host.arguments) + "\n")
     tree.put("proc/version", f"Linux version {RELEASE} (debian-kernel@lists.debian.org) #1 SMP PREEMPT_DYNAMIC\n")
     tree.put("sys/kernel/uevent_seqnum", "4711\n", 0o444)
     tree.put("proc/sys/kernel/osrelease", RELEASE + "\n")

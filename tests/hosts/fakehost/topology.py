@@ -117,6 +117,7 @@ class Host:
         for f in self.functions:
             f.children.sort(key=lambda c: (c.domain, c.bus, c.dev, c.fn))
         self.iommu = True
+        self.arguments = []                 # more of the kernel's command line
 
     @classmethod
     def load(cls, path):
@@ -173,6 +174,14 @@ class Host:
                 vf.group = max(f.group for f in self.functions if f.group is not None) + 1
             fn.vfs.append(vf)
             self.functions.append(vf)
+
+    def override_acs(self):
+        """As a kernel with the ACS override patch makes groups: one a slot, whatever the ports can."""
+        self.arguments.append("pcie_acs_override=downstream,multifunction")
+        slots = {}
+        for f in self.functions:
+            if f.group is not None:
+                f.group = slots.setdefault((f.domain, f.bus, f.dev), len(slots))
 
     def settle(self):
         """Fixes what follows from the tree: paths, bus ranges, addresses of BARs, windows."""

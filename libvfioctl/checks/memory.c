@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "checks.h"
+#include "paths.h"
+
+#define MIB (1ull << 20)
+#define GIB (1ull << 30)
+/* PcdPciMmio64Size of OvmfPkg: what OVMF has before edk2-stable202211, and where it cannot see the processor.
+ */
+#define WINDOW (32 * GIB)
+
+static int check_unset(const struct vfioctl_gpu *gpu, const struct vfioctl_function *function,
+                       struct vfioctl_findings *findings)
+{
+        char list[32] = "";
+        size_t length = 0;
+
+        for (unsigned int i = 0; i < 6; i++)
+                if (function->bars_unset & 1u << i)
+                        length += (size_t)snprintf(list + length, sizeof(list) - length, "%s%u",
+                                                   length > 0 ? ", " : "", i);
+        if (length == 0)
+                return 0;
+        return finding_addf(findings,
+                            (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                     .code = "bar-unassigned",
+                                                     .gpu = gpu->functions[0]->text,
+                                                     .culprit = function->text,
+                                                     .fix = "enable Above 4G Decoding in the firmware (and "
+                                                            "raise its MMIOH size), or add pci=realloc to "
+                                                            "the kernel's command line, and reboot"},
+                            "BAR %s of %s has no address, so no driver can use its memory", list,
+                            function->text);
+}
+
+/* What lets go of the framebuffer now, by the name of what has it; BOOTFB has no driver behind it. */
+static int framebuffer_fix(const char *name, char **ret)
+{
+        static const struct {
+                const char *prefix, *driver;
+        } drivers[] = {
+                {"efifb", "efi-framebuffer"},
+                {"vesafb", "vesa-framebuffer"},
+                {"simple", "simple-framebuffer"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(drivers); i++)
+                if (util_has_prefix(name, drivers[i].prefix))
+                        return util_format(ret, "echo %s.0 > " PATH_PLATFORM "/%s/unbind", drivers[i].driver,
+                                           drivers[i].driver);
+        return util_copy("add initcall_blacklist=sysfb_init to " CMDLINE_PLACE ", and reboot", ret);
+}
+
+static int check_framebuffer(const struct vfioctl_gpu *gpu, const struct vfioctl_function *function,
+                             struct vfioctl_findings *findings)
+{
+        _cleanup_free_ char *fix = NULL;
+
+        /* Of the boot display it is told already that it stays. */
+        if (!function->framebuffer || function->is_boot_vga || function->is_console)
+                return 0;
+        int r = framebuffer_fix(function->framebuffer, &fix);
+        return r < 0 ? r
+                     : finding_addf(findings,
+                                    (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                             .code = "framebuffer",
+                                                             .gpu = gpu->functions[0]->text,
+                                                             .culprit = function->framebuffer,
+                                                             .fix = fix},
+                                    "the firmware's framebuffer (%s) lies in its memory, so that a VM "
+                                    "cannot have that",
+                                    function->framebuffer);
+}
+
+int check_memory(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < gpu->n_functions; i++) {
+                r = check_unset(gpu, gpu->functions[i], findings);
+                if (r >= 0)
+                        r = check_framebuffer(gpu, gpu->functions[i], findings);
+        }
+        return r;
+}
+
+/* ---- the VM's 64-bit window ---- */
+
+static uint64_t large_bars(const struct vfioctl_gpu *gpu)
+{
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < gpu->n_functions; i++)
+                for (size_t k = 0; k < 6; k++)
+                        if (gpu->functions[i]->bars[k].is_64bit)
+                                sum += gpu->functions[i]->bars[k].size;
+        return sum;
+}
+
+/* A window is a power of two, and BARs in it are aligned to their size: the sum rounded up has room. */
+static uint64_t window_for(uint64_t sum)
+{
+        uint64_t window = WINDOW;
+
+        while (window < sum && window < 1ull << 62)
+                window *= 2;
+        return window;
+}
+
+static int add_window(struct vfioctl_finding finding, uint64_t sum, const char *who,
+                      struct vfioctl_findings *findings)
+{
+        _cleanup_free_ char *fix = NULL;
+
+        int r = util_format(&fix,
+                            "<qemu:arg value='-fw_cfg'/><qemu:arg "
+                            "value='name=opt/ovmf/X-PciMmio64Mb,string=%llu'/>",
+                            (unsigned long long)(window_for(sum) / MIB));
+        finding.severity = VFIOCTL_NOTE;
+        finding.code = "bar-window";
+        finding.fix = fix;
+        return r < 0 ? r
+                     : finding_addf(findings, finding,
+                                    "%s %llu.%llu GiB of 64-bit BARs, more than the 32 GiB that OVMF before "
+                                    "edk2-stable202211 has room for",
+                                    who, (unsigned long long)(sum / GIB),
+                                    (unsigned long long)(sum % GIB * 10 / GIB));
+}
+
+int check_window(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
+                 struct vfioctl_findings *findings)
+{
+        uint64_t sum = large_bars(gpu);
+
+        (void)snapshot;
+        if (sum <= WINDOW)
+                return 0;
+        return add_window(
+                (struct vfioctl_finding){.gpu = gpu->functions[0]->text, .culprit = gpu->functions[0]->text},
+                sum, "it has", findings);
+}
+
+int check_windows(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                  struct vfioctl_findings *findings)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && vms && i < vfioctl_vms_count(vms); i++) {
+                _cleanup_free_ char *who = NULL;
+                uint64_t sum = 0;
+                size_t count = 0;
+                for (size_t k = 0; k < snapshot->n_gpus; k++)
+                        if (vfioctl_vms_has_gpu(vms, i, snapshot->gpus[k])) {
+                                sum += large_bars(snapshot->gpus[k]);
+                                count++;
+                        }
+                /* That one alone is too large is told of that one. */
+                if (sum <= WINDOW || count < 2)
+                        continue;
+                r = util_format(&who, "the GPUs of VM %s have", vfioctl_vms_name(vms, i));
+                if (r >= 0)
+                        r = add_window((struct vfioctl_finding){.culprit = vfioctl_vms_name(vms, i)}, sum,
+                                       who, findings);
+        }
+        return r;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "facts.h"
+
+/* modules.dep of a distribution's kernel is some 600 KiB. */
+#define INDEX_LIMIT (16 * 1024 * 1024)
+/* The first lines of /proc/interrupts are the interrupt controllers' own. */
+#define INTERRUPTS_SIZE 65536
+
+/* ---- kernels ---- */
+
+static int read_kernel(const struct vfioctl_ctx *ctx, char **ret)
+{
+        char text[128];
+
+        if (host_read(ctx, PATH_OSRELEASE, text, sizeof(text)) <= 0)
+                return 0;
+        util_trim(text);
+        /* It becomes part of a path. */
+        return *text && !strchr(text, '/') ? util_copy(text, ret) : 0;
+}
+
+/* A kernel that can be booted has its modules' index, and its image beside the others. */
+static bool is_bootable(const struct vfioctl_ctx *ctx, const char *release)
+{
+        char path[PATH_MAX];
+
+        return path_format(path, PATH_LIB_MODULES "/%s/modules.dep", release) && host_exists(ctx, path) &&
+               path_format(path, PATH_BOOT "/vmlinuz-%s", release) && host_exists(ctx, path);
+}
+
+/* Versions compare as people read them: strverscmp() takes digits as numbers. */
+static int read_next_kernel(const struct vfioctl_ctx *ctx, struct host_facts *facts)
+{
+        _cleanup_dir_ DIR *dir = NULL;
+
+        if (!facts->kernel)
+                return 0;
+        int r = host_opendir_optional(ctx, PATH_LIB_MODULES, &dir);
+        for (struct dirent *entry; r >= 0 && dir && (entry = readdir(dir));) {
+                const char *best = facts->next_kernel ? facts->next_kernel : facts->kernel;
+                if (entry->d_name[0] == '.' || strverscmp(entry->d_name, best) <= 0 ||
+                    !is_bootable(ctx, entry->d_name))
+                        continue;
+                free(facts->next_kernel);
+                facts->next_kernel = NULL;
+                r = util_copy(entry->d_name, &facts->next_kernel);
+        }
+        /* What cannot be listed is not known; that is no error. */
+        return r == -ENOMEM ? r : 0;
+}
+
+static int read_cmdline(const struct vfioctl_ctx *ctx, char **ret)
+{
+        char text[ATTRIBUTE_MAX];
+
+        return host_read(ctx, PATH_CMDLINE, text, sizeof(text)) <= 0 ? 0 : util_copy(util_trim(text), ret);
+}
+
+/* ---- modules ---- */
+
+/* Whether an index of kmod(8) has the module; 1, 0, or a negative errno. */
+static int index_has(const struct vfioctl_ctx *ctx, const char *release, const char *index, const char *name)
+{
+        _cleanup_free_ char *text = NULL;
+        char path[PATH_MAX];
+
+        if (!path_format(path, PATH_LIB_MODULES "/%s/%s", release, index))
+                return -ENAMETOOLONG;
+        int r = host_read_file(ctx, path, INDEX_LIMIT, &text, NULL);
+        return r < 0 ? r : strstr(text, name) != NULL;
+}
+
+static int read_module(const struct vfioctl_ctx *ctx, const char *release, enum module_state *ret)
+{
+        if (!release)
+                return 0;
+        /* modules.dep has its line as "kernel/drivers/vfio/pci/vfio-pci.ko.xz: ...". */
+        int loadable = index_has(ctx, release, "modules.dep", "/vfio-pci.ko");
+        if (loadable == -ENOMEM)
+                return loadable;
+        if (loadable > 0) {
+                *ret = MODULE_LOADABLE;
+                return 0;
+        }
+        int builtin = index_has(ctx, release, "modules.builtin", "/vfio-pci.ko");
+        if (builtin == -ENOMEM)
+                return builtin;
+        if (builtin > 0)
+                *ret = MODULE_BUILTIN;
+        else if (loadable == 0 && builtin == 0)
+                *ret = MODULE_MISSING;
+        return 0;
+}
+
+/* ---- IOMMU and interrupts ---- */
+
+static void read_processor(const struct vfioctl_ctx *ctx, struct host_facts *facts)
+{
+        char text[ATTRIBUTE_MAX];
+
+        if (host_read(ctx, PATH_CPUINFO, text, sizeof(text)) <= 0)
+                return;
+        if (strstr(text, "GenuineIntel"))
+                facts->processor = PROCESSOR_INTEL;
+        else if (strstr(text, "AuthenticAMD") || strstr(text, "HygonGenuine"))
+                facts->processor = PROCESSOR_AMD;
+}
+
+/* DMAR: Intel VT-d specification, 8.1; IVRS: AMD I/O Virtualization Technology specification, 5.2. */
+static int read_table(const struct vfioctl_ctx *ctx, struct host_facts *facts)
+{
+        _cleanup_dir_ DIR *dir = NULL;
+
+        int r = host_opendir_optional(ctx, PATH_ACPI_TABLES, &dir);
+        if (dir)
+                facts->has_iommu_table = FACT_NO;
+        for (struct dirent *entry; dir && (entry = readdir(dir));)
+                if (util_equal(entry->d_name, "DMAR") || util_equal(entry->d_name, "IVRS"))
+                        facts->has_iommu_table = FACT_YES;
+        return r;
+}
+
+/*
+ * The kernel's word: interrupt controllers behind the remapping are called IR-IO-APIC and IR-PCI-MSI
+ * (ioapic_ir_chip in arch/x86/kernel/apic/io_apic.c). Without an I/O APIC nothing is told.
+ */
+static int read_interrupts(const struct vfioctl_ctx *ctx, struct host_facts *facts)
+{
+        _cleanup_free_ char *text = malloc(INTERRUPTS_SIZE);
+
+        if (!text)
+                return -ENOMEM;
+        if (host_read(ctx, PATH_INTERRUPTS, text, INTERRUPTS_SIZE) <= 0)
+                return 0;
+        if (strstr(text, " IR-"))
+                facts->remaps_interrupts = FACT_YES;
+        else if (strstr(text, " IO-APIC"))
+                facts->remaps_interrupts = FACT_NO;
+        return 0;
+}
+
+/* What the VT-d units can, where the kernel has not said: Extended Capability Register, bit 3 (IR). */
+static int read_units(const struct vfioctl_ctx *ctx, struct host_facts *facts)
+{
+        _cleanup_dir_ DIR *dir = NULL;
+        char path[PATH_MAX], text[64];
+        uint64_t value;
+
+        if (facts->remaps_interrupts != FACT_UNKNOWN)
+                return 0;
+        int r = host_opendir_optional(ctx, PATH_CLASS_IOMMU, &dir);
+        for (struct dirent *entry; dir && (entry = readdir(dir));)
+                if (util_has_prefix(entry->d_name, "dmar") &&
+                    path_format(path, PATH_CLASS_IOMMU "/%s/intel-iommu/ecap", entry->d_name) &&
+                    host_read(ctx, path, text, sizeof(text)) > 0 &&
+                    util_parse_u64(util_trim(text), 16, UINT64_MAX, &value) == 0 && !(value & 1 << 3))
+                        facts->remaps_interrupts = FACT_NO;
+        return r;
+}
+
+int facts_read_kernel(const struct vfioctl_ctx *ctx, struct host_facts *facts)
+{
+        char text[16];
+
+        int r = read_kernel(ctx, &facts->kernel);
+        if (r >= 0)
+                r = read_next_kernel(ctx, facts);
+        if (r >= 0)
+                r = read_cmdline(ctx, &facts->cmdline);
+        if (r >= 0)
+                r = read_module(ctx, facts->kernel, &facts->vfio);
+        if (r >= 0)
+                r = read_module(ctx, facts->next_kernel, &facts->next_vfio);
+        if (r >= 0)
+                r = read_table(ctx, facts);
+        if (r >= 0)
+                r = read_interrupts(ctx, facts);
+        if (r >= 0)
+                r = read_units(ctx, facts);
+        if (r < 0)
+                return r;
+        read_processor(ctx, facts);
+        /* A parameter of type bool reads Y or N: param_get_bool(). */
+        if (host_read(ctx, PATH_UNSAFE, text, sizeof(text)) > 0)
+                facts->allows_unsafe_interrupts = text[0] == 'Y' ? FACT_YES : FACT_NO;
+        return 0;
+}
