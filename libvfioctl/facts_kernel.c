@@ -101,9 +101,9 @@ static void read_processor(const struct vfioctl_ctx *ctx, struct host_facts *fac
         if (host_read(ctx, PATH_CPUINFO, text, sizeof(text)) <= 0)
                 return;
         if (strstr(text, "GenuineIntel"))
-                facts->processor = PROCESSOR_INTEL;
+                facts->iommu = IOMMU_INTEL;
         else if (strstr(text, "AuthenticAMD") || strstr(text, "HygonGenuine"))
-                facts->processor = PROCESSOR_AMD;
+                facts->iommu = IOMMU_AMD;
 }
 
 /* DMAR: Intel VT-d specification, 8.1; IVRS: AMD I/O Virtualization Technology specification, 5.2. */
@@ -114,9 +114,13 @@ static int read_table(const struct vfioctl_ctx *ctx, struct host_facts *facts)
         int r = host_opendir_optional(ctx, PATH_ACPI_TABLES, &dir);
         if (dir)
                 facts->has_iommu_table = FACT_NO;
-        for (struct dirent *entry; dir && (entry = readdir(dir));)
-                if (util_equal(entry->d_name, "DMAR") || util_equal(entry->d_name, "IVRS"))
-                        facts->has_iommu_table = FACT_YES;
+        for (struct dirent *entry; dir && (entry = readdir(dir));) {
+                bool is_intel = util_equal(entry->d_name, "DMAR");
+                if (!is_intel && !util_equal(entry->d_name, "IVRS"))
+                        continue;
+                facts->has_iommu_table = FACT_YES;
+                facts->iommu = is_intel ? IOMMU_INTEL : IOMMU_AMD;
+        }
         return r;
 }
 
@@ -171,6 +175,7 @@ int facts_read_kernel(const struct vfioctl_ctx *ctx, struct host_facts *facts)
                 r = read_module(ctx, facts->kernel, &facts->vfio);
         if (r >= 0)
                 r = read_module(ctx, facts->next_kernel, &facts->next_vfio);
+        read_processor(ctx, facts);
         if (r >= 0)
                 r = read_table(ctx, facts);
         if (r >= 0)
@@ -179,7 +184,6 @@ int facts_read_kernel(const struct vfioctl_ctx *ctx, struct host_facts *facts)
                 r = read_units(ctx, facts);
         if (r < 0)
                 return r;
-        read_processor(ctx, facts);
         /* A parameter of type bool reads Y or N: param_get_bool(). */
         if (host_read(ctx, PATH_UNSAFE, text, sizeof(text)) > 0)
                 facts->allows_unsafe_interrupts = text[0] == 'Y' ? FACT_YES : FACT_NO;

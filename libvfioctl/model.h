@@ -114,10 +114,10 @@ enum fact {
         FACT_YES,
 };
 
-enum processor {
-        PROCESSOR_OTHER, /* or not known */
-        PROCESSOR_INTEL,
-        PROCESSOR_AMD,
+enum iommu_kind {
+        IOMMU_OTHER, /* or not known */
+        IOMMU_INTEL,
+        IOMMU_AMD,
 };
 
 enum module_state {
@@ -146,10 +146,10 @@ struct rival {
 
 /* The host around the GPUs, as far as it matters to them. */
 struct host_facts {
-        char *kernel;      /* that runs */
-        char *next_kernel; /* installed and newer, or NULL */
-        char *cmdline;     /* of the kernel that runs, or NULL */
-        enum processor processor;
+        char *kernel;              /* that runs */
+        char *next_kernel;         /* installed and newer, or NULL */
+        char *cmdline;             /* of the kernel that runs, or NULL */
+        enum iommu_kind iommu;     /* by the firmware's table, or else by the processor */
         enum fact has_iommu_table; /* the firmware tells of an IOMMU */
         enum fact remaps_interrupts;
         enum fact allows_unsafe_interrupts;

@@ -41,9 +41,9 @@ int check_iommu(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings
 
         if (snapshot->has_iommu)
                 return 0;
-        const char *name = facts->processor == PROCESSOR_INTEL ? "VT-d"
-                           : facts->processor == PROCESSOR_AMD ? "AMD-Vi (IOMMU)"
-                                                               : "VT-d or AMD-Vi (IOMMU)";
+        const char *name = facts->iommu == IOMMU_INTEL ? "VT-d"
+                           : facts->iommu == IOMMU_AMD ? "AMD-Vi (IOMMU)"
+                                                       : "VT-d or AMD-Vi (IOMMU)";
         if (facts->has_iommu_table == FACT_NO) {
                 int r = util_format(&fix, "enable %s in the firmware's setup, and reboot", name);
                 return r < 0 ? r
@@ -59,8 +59,7 @@ int check_iommu(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings
                                         word);
                 return r < 0 ? r : refuse_iommu(word, text, fix, findings);
         }
-        if (facts->processor == PROCESSOR_INTEL && facts->cmdline &&
-            !cmdline_value(facts, "intel_iommu=", given)) {
+        if (facts->iommu == IOMMU_INTEL && facts->cmdline && !cmdline_value(facts, "intel_iommu=", given)) {
                 int r = cmdline_fix("add", "intel_iommu=on iommu=pt", &fix);
                 return r < 0 ? r
                              : refuse_iommu("intel_iommu=on",

@@ -181,9 +181,10 @@ class Module(Checks):
         self.index(host, RELEASE, "", "kernel/drivers/vfio/pci/vfio-pci.ko\n")
         self.finds(host, "vfio-builtin", "note", RELEASE)
 
-    def test_no_index(self):
+    def test_there(self):
         host = self.host(V340, "--no-vfio")
-        shutil.rmtree(host.path("lib"))
+        self.clean(host)
+        self.index(host, RELEASE, "kernel/drivers/vfio/pci/vfio-pci.ko: kernel/drivers/vfio/vfio.ko\n")
         self.clean(host)
 
     def test_blacklisted(self):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What tells of the host around the GPUs: processor, firmware's tables, interrupts, kernels, OVMF."""
+"""What tells of the host around the GPUs: processor, firmware's tables, interrupts, OVMF."""
 
 from .tree import RW
 
@@ -27,17 +27,8 @@ def interrupts(tree, host):
         tree.attrs("sys/module/vfio_iommu_type1/parameters", {"allow_unsafe_interrupts": "N"}, RW)
 
 
-def kernel(tree, release):
-    base = f"lib/modules/{release}"
-    tree.put(f"{base}/modules.dep", "kernel/drivers/vfio/vfio.ko:\n"
-             "kernel/drivers/vfio/pci/vfio-pci.ko: kernel/drivers/vfio/pci/vfio-pci-core.ko kernel/drivers/vfio/vfio.ko\n")
-    tree.put(f"{base}/modules.builtin", "kernel/fs/fuse/fuse.ko\n")
-    tree.put(f"boot/vmlinuz-{release}", "")
-
-
-def build(tree, host, release):
+def build(tree, host):
     processor(tree, host)
     firmware(tree, host)
     interrupts(tree, host)
-    kernel(tree, release)
     tree.put("usr/share/OVMF/OVMF_CODE_4M.fd", "")

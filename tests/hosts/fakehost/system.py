@@ -144,7 +144,7 @@ def build(tree, host, classes, options):
     for name in ("etc", "run", "dev", ".fake/stash", ".fake/nodes"):
         tree.dir(name)
     numa(tree, host)
-    facts.build(tree, host, RELEASE)
+    facts.build(tree, host)
     dmi(tree, host, not options.no_smbios)
     disk = next(name for _, name, _ in classes.disks if name.startswith("sd"))
     mounts(tree, disk, classes.disks if options.lvm else None)
