@@ -18,4 +18,8 @@ int facts_read_kernel(const struct vfioctl_ctx *ctx, struct host_facts *facts);
 /* modprobe.d, driverctl, Proxmox, and libvirt's hooks. */
 int facts_read_rivals(const struct vfioctl_ctx *ctx, struct host_facts *facts);
 
+/* What a broken tree holds must not reach a terminal. */
+bool facts_is_printable(const char *text);
+void facts_make_printable(char *text);
+
 #endif

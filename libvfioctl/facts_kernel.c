@@ -16,7 +16,7 @@ static int read_kernel(const struct vfioctl_ctx *ctx, char **ret)
                 return 0;
         util_trim(text);
         /* It becomes part of a path. */
-        return *text && !strchr(text, '/') ? util_copy(text, ret) : 0;
+        return *text && !strchr(text, '/') && facts_is_printable(text) ? util_copy(text, ret) : 0;
 }
 
 /* A kernel that can be booted has its modules' index, and its image beside the others. */
@@ -39,7 +39,7 @@ static int read_next_kernel(const struct vfioctl_ctx *ctx, struct host_facts *fa
         for (struct dirent *entry; r >= 0 && dir && (entry = readdir(dir));) {
                 const char *best = facts->next_kernel ? facts->next_kernel : facts->kernel;
                 if (entry->d_name[0] == '.' || strverscmp(entry->d_name, best) <= 0 ||
-                    !is_bootable(ctx, entry->d_name))
+                    !facts_is_printable(entry->d_name) || !is_bootable(ctx, entry->d_name))
                         continue;
                 free(facts->next_kernel);
                 facts->next_kernel = NULL;
@@ -53,7 +53,10 @@ static int read_cmdline(const struct vfioctl_ctx *ctx, char **ret)
 {
         char text[ATTRIBUTE_MAX];
 
-        return host_read(ctx, PATH_CMDLINE, text, sizeof(text)) <= 0 ? 0 : util_copy(util_trim(text), ret);
+        if (host_read(ctx, PATH_CMDLINE, text, sizeof(text)) <= 0)
+                return 0;
+        facts_make_printable(util_trim(text));
+        return util_copy(text, ret);
 }
 
 /* ---- modules ---- */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "facts.h"
 
-#include <ctype.h>
-
 #define FILE_LIMIT 65536
 
 static int add(struct host_facts *facts, enum rival_kind kind, const char *path, const char *value)
@@ -16,9 +14,8 @@ static int add(struct host_facts *facts, enum rival_kind kind, const char *path,
         r = util_copy(path, &rival->path);
         if (r >= 0)
                 r = util_copy(value, &rival->value);
-        for (char *at = r >= 0 ? rival->value : NULL; at && *at; at++)
-                if (!isprint((unsigned char)*at))
-                        *at = '?';
+        if (r >= 0 && rival->value)
+                facts_make_printable(rival->value);
         facts->n_rivals++;
         return r;
 }
@@ -36,7 +33,9 @@ static int each_file(const struct vfioctl_ctx *ctx, struct host_facts *facts, co
                 return host_is_shortage(-errno) ? -errno : 0;
         }
         for (struct dirent *entry; r >= 0 && (entry = readdir(dir));)
-                if (entry->d_name[0] != '.' && path_format(path, "%s/%s", folder, entry->d_name))
+                /* Names reach a terminal. */
+                if (entry->d_name[0] != '.' && facts_is_printable(entry->d_name) &&
+                    path_format(path, "%s/%s", folder, entry->d_name))
                         r = look(ctx, facts, path);
         return r;
 }
