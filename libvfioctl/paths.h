@@ -36,6 +36,7 @@
 #define PATH_ROUTE6      PATH_PROC "/net/ipv6_route"
 #define PATH_SELF_FD     PATH_PROC "/self/fd"
 #define PATH_SELF_EXE    PATH_PROC "/self/exe"
+#define PATH_SELF_TASK   PATH_PROC "/self/task"
 #define PATH_OSRELEASE   PATH_PROC "/sys/kernel/osrelease"
 #define PATH_CMDLINE     PATH_PROC "/cmdline"
 #define PATH_CPUINFO     PATH_PROC "/cpuinfo"
