@@ -171,6 +171,8 @@ VFIOCTL_EXPORT int vfioctl_check(const struct vfioctl_snapshot *snapshot, const 
         int r = check_host(snapshot, findings);
         if (r >= 0)
                 r = check_windows(snapshot, vms, findings);
+        if (r >= 0)
+                r = check_pages(snapshot, vms, findings);
         for (size_t i = 0; r >= 0 && i < snapshot->n_gpus; i++) {
                 const struct vfioctl_gpu *each = snapshot->gpus[i];
                 /* A board's own display is nobody's problem until somebody asks for it. */

@@ -55,6 +55,39 @@ static void read_nodes(const struct vfioctl_ctx *ctx, struct host_facts *facts)
                 facts->n_nodes = count_list(text);
 }
 
+static uint64_t read_count(const struct vfioctl_ctx *ctx, const char *pool, const char *name)
+{
+        char path[PATH_MAX], text[64];
+        uint64_t value = 0;
+
+        if (path_format(path, PATH_HUGEPAGES "/%s/%s", pool, name) &&
+            host_read(ctx, path, text, sizeof(text)) > 0)
+                (void)util_parse_u64(util_trim(text), 10, UINT64_MAX, &value);
+        return value;
+}
+
+/* hugepages-2048kB, hugepages-1048576kB: Documentation/admin-guide/mm/hugetlbpage.rst. */
+static int read_pools(const struct vfioctl_ctx *ctx, struct host_facts *facts)
+{
+        _cleanup_dir_ DIR *dir = NULL;
+        char text[ATTRIBUTE_MAX];
+
+        const char *line =
+                host_read(ctx, PATH_MEMINFO, text, sizeof(text)) > 0 ? strstr(text, "Hugepagesize:") : NULL;
+        unsigned long long size;
+        if (line && sscanf(line, "Hugepagesize: %llu kB", &size) == 1)
+                facts->default_page = size;
+        int r = host_opendir_optional(ctx, PATH_HUGEPAGES, &dir);
+        for (struct dirent *entry; dir && facts->n_pools < PAGE_POOLS_MAX && (entry = readdir(dir));)
+                if (sscanf(entry->d_name, "hugepages-%llukB", &size) == 1)
+                        facts->pools[facts->n_pools++] = (struct page_pool){
+                                .size = size,
+                                .count = read_count(ctx, entry->d_name, "nr_hugepages"),
+                                .free = read_count(ctx, entry->d_name, "free_hugepages"),
+                        };
+        return r;
+}
+
 static int find_ovmf_in(const struct vfioctl_ctx *ctx, const char *folder, bool *found)
 {
         _cleanup_dir_ DIR *dir = NULL;
@@ -118,6 +151,8 @@ int facts_read(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot)
                 r = find_ovmf(ctx, facts);
         if (r >= 0)
                 r = read_guards(ctx, facts);
+        if (r >= 0)
+                r = read_pools(ctx, facts);
         read_nodes(ctx, facts);
         facts->initramfs_fix = host_exists(ctx, PATH_UPDATE_INITRAMFS) ? "update-initramfs -u"
                                : host_exists(ctx, PATH_DRACUT)         ? "dracut --force"

@@ -332,6 +332,16 @@ enum vfioctl_vms_flags {
 /** Sets the flags of VM `index` to these. -EINVAL: no such VM. Since 0.1. */
 int vfioctl_vms_set_flags(struct vfioctl_vms *vms, size_t index, unsigned int flags);
 
+/** Memory of a VM in huge pages of the host. Since 0.1. */
+struct vfioctl_hugepages {
+        uint64_t memory; /**< KiB */
+        uint64_t size;   /**< KiB of one page; 0: the size that the host takes by default */
+};
+/** -EINVAL: no such VM. Since 0.1. */
+int vfioctl_vms_set_hugepages(struct vfioctl_vms *vms, size_t index, const struct vfioctl_hugepages *pages);
+/** NULL: its memory is not in huge pages, or that is not known. Since 0.1. */
+const struct vfioctl_hugepages *vfioctl_vms_hugepages(const struct vfioctl_vms *vms, size_t index);
+
 /** Adds a copy to VM `index`. -EINVAL: no such VM, or too many functions; -ENOMEM. Since 0.1. */
 int vfioctl_vms_add_assignment(struct vfioctl_vms *vms, size_t index,
                                const struct vfioctl_assignment *assignment);

@@ -144,6 +144,13 @@ struct rival {
         char *value; /* or NULL */
 };
 
+/* Huge pages of one size. */
+struct page_pool {
+        uint64_t size; /* KiB */
+        uint64_t count, free;
+};
+#define PAGE_POOLS_MAX 8
+
 /* The host around the GPUs, as far as it matters to them. */
 struct host_facts {
         char *kernel;              /* that runs */
@@ -155,6 +162,9 @@ struct host_facts {
         enum fact allows_unsafe_interrupts;
         enum module_state vfio, next_vfio; /* vfio-pci, of the kernel that runs and of the next */
         unsigned int n_nodes;              /* NUMA nodes; 0: not known */
+        struct page_pool pools[PAGE_POOLS_MAX];
+        size_t n_pools;
+        uint64_t default_page; /* KiB; 0: not known */
         enum fact has_ovmf;
         bool selinux_enforces;
         bool libvirt_is_confined;  /* AppArmor enforces a profile for its daemon */

@@ -24,6 +24,7 @@
 #define PATH_MODULE          "/sys/module"
 #define PATH_ACPI_TABLES     "/sys/firmware/acpi/tables"
 #define PATH_CLASS_IOMMU     "/sys/class/iommu"
+#define PATH_HUGEPAGES       "/sys/kernel/mm/hugepages"
 #define PATH_NODES_ONLINE    "/sys/devices/system/node/online"
 #define PATH_UNSAFE          PATH_MODULE "/vfio_iommu_type1/parameters/allow_unsafe_interrupts"
 #define PATH_SELINUX_ENFORCE "/sys/fs/selinux/enforce"
@@ -41,6 +42,7 @@
 #define PATH_CMDLINE     PATH_PROC "/cmdline"
 #define PATH_CPUINFO     PATH_PROC "/cpuinfo"
 #define PATH_INTERRUPTS  PATH_PROC "/interrupts"
+#define PATH_MEMINFO     PATH_PROC "/meminfo"
 #define PATH_IOMEM       PATH_PROC "/iomem"
 #define PATH_NVIDIA_GPUS PATH_PROC "/driver/nvidia/gpus"
 

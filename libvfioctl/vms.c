@@ -22,6 +22,7 @@ struct vm {
         char *uuid;
         bool running;
         unsigned int flags;
+        struct vfioctl_hugepages hugepages; /* memory 0: none */
         struct devices defined;
         struct devices run;
         struct record **assignments;
@@ -120,6 +121,22 @@ VFIOCTL_EXPORT int vfioctl_vms_set_flags(struct vfioctl_vms *vms, size_t index, 
                 return -EINVAL;
         vms->items[index].flags = flags;
         return 0;
+}
+
+VFIOCTL_EXPORT int vfioctl_vms_set_hugepages(struct vfioctl_vms *vms, size_t index,
+                                             const struct vfioctl_hugepages *pages)
+{
+        if (index >= vms->count)
+                return -EINVAL;
+        vms->items[index].hugepages = *pages;
+        return 0;
+}
+
+VFIOCTL_EXPORT const struct vfioctl_hugepages *vfioctl_vms_hugepages(const struct vfioctl_vms *vms,
+                                                                     size_t index)
+{
+        return index < vms->count && vms->items[index].hugepages.memory > 0 ? &vms->items[index].hugepages
+                                                                            : NULL;
 }
 
 VFIOCTL_EXPORT int vfioctl_vms_add_assignment(struct vfioctl_vms *vms, size_t index,

@@ -52,6 +52,10 @@ int check_unseen(const struct vfioctl_snapshot *snapshot, struct vfioctl_finding
 int check_windows(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
                   struct vfioctl_findings *findings);
 
+/* Memory of the host for VMs that are off. */
+int check_pages(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                struct vfioctl_findings *findings);
+
 /* ---- the kernel's command line ---- */
 
 /*

@@ -163,3 +163,56 @@ int check_windows(const struct vfioctl_snapshot *snapshot, const struct vfioctl_
         }
         return r;
 }
+
+/* ---- huge pages ---- */
+
+static bool has_a_gpu(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms, size_t index)
+{
+        for (size_t i = 0; i < snapshot->n_gpus; i++)
+                if (vfioctl_vms_has_gpu(vms, index, snapshot->gpus[i]))
+                        return true;
+        return false;
+}
+
+static int check_pages_of(const struct host_facts *facts, const struct vfioctl_hugepages *pages,
+                          const char *vm, struct vfioctl_findings *findings)
+{
+        uint64_t size = pages->size > 0 ? pages->size : facts->default_page;
+        struct page_pool pool = {.size = size};
+        _cleanup_free_ char *fix = NULL;
+
+        for (size_t i = 0; i < facts->n_pools; i++)
+                if (facts->pools[i].size == size)
+                        pool = facts->pools[i];
+        uint64_t needed = size > 0 ? (pages->memory + size - 1) / size : 0;
+        if (needed <= pool.free)
+                return 0;
+        int r = util_format(&fix, "echo %llu > " PATH_HUGEPAGES "/hugepages-%llukB/nr_hugepages",
+                            (unsigned long long)(pool.count + needed - pool.free), (unsigned long long)size);
+        return r < 0 ? r
+                     : finding_addf(findings,
+                                    (struct vfioctl_finding){.severity = VFIOCTL_WARNING,
+                                                             .code = "hugepages",
+                                                             .culprit = vm,
+                                                             .fix = fix},
+                                    "VM %s needs %llu huge pages of %llu KiB, and %llu are free", vm,
+                                    (unsigned long long)needed, (unsigned long long)size,
+                                    (unsigned long long)pool.free);
+}
+
+/* Of VMs that have a GPU and are off: those that run have their pages. */
+int check_pages(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                struct vfioctl_findings *findings)
+{
+        int r = 0;
+
+        /* A host that does not show its pools is not judged. */
+        if (!vms || snapshot->facts.n_pools == 0)
+                return 0;
+        for (size_t i = 0; r >= 0 && i < vfioctl_vms_count(vms); i++) {
+                const struct vfioctl_hugepages *pages = vfioctl_vms_hugepages(vms, i);
+                if (pages && !vfioctl_vms_is_running(vms, i) && has_a_gpu(snapshot, vms, i))
+                        r = check_pages_of(&snapshot->facts, pages, vfioctl_vms_name(vms, i), findings);
+        }
+        return r;
+}

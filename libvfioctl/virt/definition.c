@@ -271,6 +271,8 @@ static int add_text(struct answer *answer, size_t index, const struct listed_vm 
                 return warn_unreadable(answer->findings, vm->name, error ? error : strerror(-r));
         /* What libvirt calls the definition of a transient VM goes with its instance. */
         bool is_defined = !(vm->flags & VFIOCTL_VMS_TRANSIENT);
+        if (!is_live && vfioctl_domain_hugepages(domain))
+                r = vfioctl_vms_set_hugepages(answer->vms, index, vfioctl_domain_hugepages(domain));
         for (size_t i = 0; i < domain->n_hostdevs && r >= 0; i++) {
                 if (is_live)
                         r = vfioctl_vms_add_running_device(answer->vms, index, &domain->hostdevs[i].host);

@@ -220,6 +220,42 @@ int domain_collect(struct vfioctl_domain *domain, char **ret_error)
         return domain_collect_gpus(domain);
 }
 
+/* KiB for a unit as libvirt writes it, or its short forms; 0 for others: virScaleInteger(). */
+static uint64_t unit_kib(const char *unit)
+{
+        if (!unit || util_equal(unit, "KiB") || util_equal(unit, "k"))
+                return 1;
+        if (util_equal(unit, "MiB") || util_equal(unit, "M"))
+                return 1 << 10;
+        return util_equal(unit, "GiB") || util_equal(unit, "G") ? 1 << 20 : 0;
+}
+
+/* <memoryBacking><hugepages/>: all memory in pages of one size; several sizes, by node, are not looked into.
+ */
+static int read_hugepages(const xmlNode *root, struct vfioctl_hugepages *ret)
+{
+        const xmlNode *pages = xml_child(xml_child(root, "memoryBacking", NULL), "hugepages", NULL);
+        const xmlNode *memory = xml_child(root, "memory", NULL), *page = xml_child(pages, "page", NULL);
+        struct vfioctl_hugepages found = {.size = 0};
+        _cleanup_free_ char *text = NULL;
+        uint64_t unit = unit_kib(xml_attribute(memory, "unit"));
+
+        if (!pages || !memory || xml_next(page, "page", NULL))
+                return 0;
+        int r = child_text(root, "memory", &text);
+        if (r < 0)
+                return r;
+        if (!text || util_parse_u64(text, 10, UINT64_MAX >> 21, &found.memory) < 0)
+                return 0;
+        if (page && xml_number(page, "size", UINT64_MAX >> 21, &found.size) < 0)
+                return 0;
+        found.size *= unit_kib(xml_attribute(page, "unit"));
+        found.memory *= unit;
+        if (!page || found.size > 0)
+                *ret = found;
+        return 0;
+}
+
 static int parse_domain(const char *xml, size_t size, struct vfioctl_domain **ret, char **ret_error)
 {
         int r;
@@ -260,6 +296,9 @@ static int parse_domain(const char *xml, size_t size, struct vfioctl_domain **re
                 return r;
         domain->numa_node = single_node(
                 xml_attribute(xml_child(xml_child(root, "numatune", NULL), "memory", NULL), "nodeset"));
+        r = read_hugepages(root, &domain->hugepages);
+        if (r < 0)
+                return r;
         r = domain_collect(domain, ret_error);
         if (r < 0)
                 return r;
@@ -325,6 +364,11 @@ VFIOCTL_EXPORT const char *vfioctl_domain_uuid(const struct vfioctl_domain *doma
 VFIOCTL_EXPORT int vfioctl_domain_numa_node(const struct vfioctl_domain *domain)
 {
         return domain->numa_node;
+}
+
+VFIOCTL_EXPORT const struct vfioctl_hugepages *vfioctl_domain_hugepages(const struct vfioctl_domain *domain)
+{
+        return domain->hugepages.memory > 0 ? &domain->hugepages : NULL;
 }
 
 VFIOCTL_EXPORT size_t vfioctl_domain_hostdev_count(const struct vfioctl_domain *domain)

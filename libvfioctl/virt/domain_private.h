@@ -27,6 +27,7 @@ struct vfioctl_domain {
         char *name;
         char *uuid;
         int numa_node;
+        struct vfioctl_hugepages hugepages; /* memory 0: none */
         struct hostdev *hostdevs;
         size_t n_hostdevs;
         size_t allocated_hostdevs;

@@ -46,6 +46,12 @@ const char *vfioctl_domain_uuid(const struct vfioctl_domain *domain);
 int vfioctl_domain_numa_node(const struct vfioctl_domain *domain);
 
 /**
+ * The huge pages that the VM's memory is made of (<memoryBacking><hugepages>), or NULL: none, or pages of
+ * several sizes. Since 0.1.
+ */
+const struct vfioctl_hugepages *vfioctl_domain_hugepages(const struct vfioctl_domain *domain);
+
+/**
  * The PCI functions that the definition passes through. Addresses from here are good until the definition is
  * edited. Since 0.1.
  */

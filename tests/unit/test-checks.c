@@ -180,6 +180,47 @@ static void test_window(void **state)
         finds("bar-window", VFIOCTL_NOTE, "it has 33.0 GiB");
 }
 
+static void test_pages(void **state)
+{
+        _cleanup_vms_ struct vfioctl_vms *vms = NULL;
+        const struct vfioctl_hugepages pages = {.memory = 16 << 20, .size = 1 << 20};
+        struct host_facts *facts = &f.snapshot.facts;
+
+        (void)state;
+        (void)one_gpu();
+        assert_int_equal(vfioctl_vms_new(&vms), 0);
+        vms_add(vms, "off", false, "0000:06:00.0");
+        vms_add(vms, "runs", true, "0000:06:00.0");
+        vms_add(vms, "none", false, "0000:07:00.0");
+        assert_null(vfioctl_vms_hugepages(vms, 0));
+        for (size_t i = 0; i < 3; i++)
+                assert_int_equal(vfioctl_vms_set_hugepages(vms, i, &pages), 0);
+        assert_int_equal(vfioctl_vms_set_hugepages(vms, 3, &pages), -EINVAL);
+        for (size_t i = 0; i < 4; i++) {
+                static const struct {
+                        size_t n_pools;
+                        uint64_t count, free;
+                        const char *fix;
+                } cases[] = {
+                        {0, 0, 0, NULL},
+                        {1, 16, 16, NULL},
+                        {1, 20, 15, "echo 21 > /sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"},
+                        {2, 0, 0, "echo 16 > /sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"},
+                };
+                facts->n_pools = cases[i].n_pools;
+                facts->pools[0] = (struct page_pool){1 << 20, cases[i].count, cases[i].free};
+                facts->pools[1] = (struct page_pool){2048, 100000, 100000};
+                _cleanup_findings_ struct vfioctl_findings *findings = check_all(vms);
+                const struct vfioctl_finding *finding = finding_by(findings, "hugepages", NULL);
+                assert_int_equal(finding != NULL, cases[i].fix != NULL);
+                if (!finding)
+                        continue;
+                assert_int_equal(finding->severity, VFIOCTL_WARNING);
+                assert_string_equal(finding->culprit, "off");
+                assert_string_equal(finding->fix, cases[i].fix);
+        }
+}
+
 static void test_memory(void **state)
 {
         (void)state;
@@ -235,11 +276,11 @@ static void test_future(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_cmdline), cmocka_unit_test(test_acs),
-                cmocka_unit_test(test_good),    cmocka_unit_test(test_without_facts),
-                cmocka_unit_test(test_links),   cmocka_unit_test(test_window),
-                cmocka_unit_test(test_memory),  cmocka_unit_test(test_override),
-                cmocka_unit_test(test_future),
+                cmocka_unit_test(test_cmdline),  cmocka_unit_test(test_acs),
+                cmocka_unit_test(test_good),     cmocka_unit_test(test_without_facts),
+                cmocka_unit_test(test_links),    cmocka_unit_test(test_window),
+                cmocka_unit_test(test_pages),    cmocka_unit_test(test_memory),
+                cmocka_unit_test(test_override), cmocka_unit_test(test_future),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,6 +104,21 @@ static void test_nodes(void **state)
         }
 }
 
+static void test_pools(void **state)
+{
+        (void)state;
+        root_put(root, PATH_MEMINFO, "MemTotal: 1 kB\nHugepagesize:       2048 kB\n");
+        root_put(root, PATH_HUGEPAGES "/hugepages-1048576kB/nr_hugepages", "20\n");
+        root_put(root, PATH_HUGEPAGES "/hugepages-1048576kB/free_hugepages", "4\n");
+        root_put(root, PATH_HUGEPAGES "/other/free_hugepages", "4\n");
+        const struct host_facts *facts = look();
+        assert_int_equal(facts->default_page, 2048);
+        assert_int_equal(facts->n_pools, 1);
+        assert_int_equal(facts->pools[0].size, 1048576);
+        assert_int_equal(facts->pools[0].count, 20);
+        assert_int_equal(facts->pools[0].free, 4);
+}
+
 static void rival_is(const struct host_facts *facts, size_t index, enum rival_kind kind, const char *path,
                      const char *value)
 {
@@ -163,6 +178,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(test_kernels, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_iommu, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_nodes, set_up, tear_down),
+                cmocka_unit_test_setup_teardown(test_pools, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(test_rivals, set_up, tear_down),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

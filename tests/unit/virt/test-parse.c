@@ -133,6 +133,43 @@ static void test_reads_numa(void **state)
         assert_int_equal(vfioctl_domain_numa_node(automatic), -1);
 }
 
+static void test_reads_hugepages(void **state)
+{
+        static const struct {
+                const char *xml;
+                uint64_t memory, size; /* memory 0: none */
+        } cases[] = {
+                {"<memory unit='KiB'>8388608</memory>", 0, 0},
+                {"<memory unit='KiB'>8388608</memory><memoryBacking><hugepages/></memoryBacking>", 8388608,
+                 0},
+                {"<memory>1024</memory><memoryBacking><hugepages><page size='2048' unit='KiB'/></hugepages>"
+                 "</memoryBacking>",
+                 1024, 2048},
+                {"<memory unit='GiB'>8</memory><memoryBacking><hugepages><page size='1' "
+                 "unit='G'/></hugepages>"
+                 "</memoryBacking>",
+                 8 << 20, 1 << 20},
+                {"<memory unit='MiB'>x</memory><memoryBacking><hugepages/></memoryBacking>", 0, 0},
+                {"<memory unit='MB'>8</memory><memoryBacking><hugepages/></memoryBacking>", 0, 0},
+                {"<memory>8</memory><memoryBacking><hugepages><page size='-1'/></hugepages></memoryBacking>",
+                 0, 0},
+                {"<memory>8</memory><memoryBacking><hugepages><page size='1' nodeset='0'/><page size='2'/>"
+                 "</hugepages></memoryBacking>",
+                 0, 0},
+                {"<memoryBacking><hugepages/></memoryBacking>", 0, 0},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *text = NULL;
+                assert_int_equal(util_format(&text, DOMAIN("%s"), cases[i].xml), 0);
+                _cleanup_domain_ struct vfioctl_domain *domain = parse(text);
+                const struct vfioctl_hugepages *pages = vfioctl_domain_hugepages(domain);
+                assert_int_equal(pages ? pages->memory : 0, cases[i].memory);
+                assert_int_equal(pages ? pages->size : 0, cases[i].size);
+        }
+}
+
 static void test_reads_notations(void **state)
 {
         static const struct {
@@ -229,6 +266,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_refuses),         cmocka_unit_test(test_refuses_size_and_depth),
                 cmocka_unit_test(test_reads),           cmocka_unit_test(test_reads_numa),
+                cmocka_unit_test(test_reads_hugepages), cmocka_unit_test(test_reads_hugepages),
                 cmocka_unit_test(test_reads_notations), cmocka_unit_test(test_reads_only_pci),
                 cmocka_unit_test(test_damaged),         cmocka_unit_test(test_loads_no_libvirt),
         };

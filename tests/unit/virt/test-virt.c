@@ -404,6 +404,28 @@ static void test_unreachable(void **state)
         stderr_assert_silent(caught, saved);
 }
 
+static void test_version(void **state)
+{
+        static const struct {
+                unsigned long version;
+                const char *culprit;
+        } cases[] = {{0, NULL}, {6005000, NULL}, {9000000, NULL}, {6004009, "6.4.9"}, {1002003, "1.2.3"}};
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_findings_ struct vfioctl_findings *findings = NULL;
+                assert_int_equal(vfioctl_findings_new(&findings), 0);
+                assert_int_equal(virt_check_version(cases[i].version, findings), 0);
+                assert_int_equal(vfioctl_findings_count(findings), cases[i].culprit ? 1 : 0);
+                if (!cases[i].culprit)
+                        continue;
+                const struct vfioctl_finding *finding = vfioctl_findings_get(findings, 0);
+                assert_string_equal(finding->code, "libvirt-old");
+                assert_string_equal(finding->culprit, cases[i].culprit);
+                assert_int_equal(finding->severity, VFIOCTL_WARNING);
+        }
+}
+
 static void test_not_installed(void **state)
 {
         _cleanup_findings_ struct vfioctl_findings *findings = new_findings();
@@ -550,7 +572,7 @@ int main(void)
                 cmocka_unit_test(test_start),          cmocka_unit_test(test_deadline),
                 cmocka_unit_test(test_left_behind),    cmocka_unit_test(test_unreachable),
                 cmocka_unit_test(test_deaf_daemon),    cmocka_unit_test(test_default_node),
-                cmocka_unit_test(test_not_installed),
+                cmocka_unit_test(test_version),        cmocka_unit_test(test_not_installed),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
