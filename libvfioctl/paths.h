@@ -22,6 +22,9 @@
 #define PATH_DMI_TABLE       "/sys/firmware/dmi/tables/DMI"
 #define PATH_UEVENT_SEQNUM   "/sys/kernel/uevent_seqnum"
 #define PATH_MODULE          "/sys/module"
+#define PATH_NODES           "/sys/devices/system/node"
+#define PATH_CPUS            "/sys/devices/system/cpu"
+#define PATH_BOARD_NAME      "/sys/class/dmi/id/board_name"
 
 #define PATH_PROC        "/proc"
 #define PATH_MOUNTINFO   PATH_PROC "/self/mountinfo"
@@ -31,6 +34,7 @@
 #define PATH_SELF_FD     PATH_PROC "/self/fd"
 #define PATH_SELF_EXE    PATH_PROC "/self/exe"
 #define PATH_OSRELEASE   PATH_PROC "/sys/kernel/osrelease"
+#define PATH_HOSTNAME    PATH_PROC "/sys/kernel/hostname"
 #define PATH_CMDLINE     PATH_PROC "/cmdline"
 #define PATH_NVIDIA_GPUS PATH_PROC "/driver/nvidia/gpus"
 
