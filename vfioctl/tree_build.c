@@ -150,12 +150,9 @@ static int find_broken(const struct status *status, const struct vfioctl_gpu *gp
 {
         _cleanup_findings_ struct vfioctl_findings *findings = NULL;
         const char *power = vfioctl_function_power_state(vfioctl_gpu_function(gpu, 0));
-        char text[64];
 
         if (vfioctl_gpu_is_stuck(gpu))
-                return power && util_has_prefix(power, "D3")
-                               ? util_format(ret, "stuck in %s", printable(power, text, sizeof(text)))
-                               : util_copy("stuck", ret);
+                return util_copy(util_equal(power, "D3cold") ? "stuck in D3cold" : "stuck", ret);
         if (vfioctl_gpu_is_on_board(gpu) || vfioctl_gpu_is_ready(status->snapshot, gpu))
                 return 0;
         int r = vfioctl_findings_new(&findings);
