@@ -287,6 +287,26 @@ static int group_text(const struct tree *tree, const struct tree_card *card, siz
 
 /* ---- drawing ---- */
 
+/* Who has it; the state of a VM with a long name goes into the line below, where that is free. */
+static void draw_use(FILE *file, unsigned int x, unsigned int y, unsigned int room, const char *text,
+                     bool has_line)
+{
+        const struct style style = {.size = 12};
+        const char *last = NULL;
+        char name[160];
+
+        for (const char *at = text; (at = strstr(at, " (")); at++)
+                last = at;
+        if (!has_line || !last || text_width(text, style.size) <= room ||
+            (size_t)(last - text) >= sizeof(name)) {
+                draw_text(file, x, y, room, style, text);
+                return;
+        }
+        (void)snprintf(name, sizeof(name), "%.*s", (int)(last - text), text);
+        draw_text(file, x, y, room, style, name);
+        draw_text(file, x, y + 17, room, style, last + 1);
+}
+
 static void draw_gpu(FILE *file, const struct tree_gpu *item, unsigned int x, unsigned int y,
                      unsigned int width)
 {
@@ -312,7 +332,7 @@ static void draw_gpu(FILE *file, const struct tree_gpu *item, unsigned int x, un
                           (struct style){.size = 12}, alias);
         draw_text(file, x + width - 8, y + 20, 40, (struct style){.size = 12, .from_right = true}, mode);
         if (used)
-                draw_text(file, x + 8, y + 38, room, (struct style){.size = 12}, item->use.text);
+                draw_use(file, x + 8, y + 38, room, item->use.text, !item->broken);
         if (item->broken)
                 draw_text(file, x + 8, y + (used ? 55 : 38), room,
                           (struct style){.size = 12, .color = paint->stroke, .bold = true}, item->broken);
