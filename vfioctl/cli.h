@@ -33,8 +33,8 @@ enum verb_option {
         OPTION_ANY_CONFIG = 1 << 21, /* no option: runs whatever the configuration is like */
         OPTION_WATCH = 1 << 22,
         OPTION_OWN_CONFIG = 1 << 23, /* no option: reads the configuration by itself */
-        OPTION_ALL = 1 << 24,
-        OPTION_SVG = 1 << 25,
+        OPTION_ALL = 1 << 26,
+        OPTION_SVG = 1 << 27,
 };
 
 struct options {

@@ -243,45 +243,55 @@ static size_t group_end(const struct tree_card *card, size_t at)
         return end;
 }
 
+/* What another member of the group is called, or NULL for one inside of the outline, and for bridges. */
+static int member_text(const struct tree *tree, const struct tree_card *card, size_t first, size_t end,
+                       const struct vfioctl_function *member, char **ret)
+{
+        const char *address = vfioctl_function_address(member), *driver = vfioctl_function_driver(member);
+        const struct vfioctl_gpu *owner = NULL;
+        struct vfioctl_address parsed;
+
+        if (vfioctl_function_is_bridge(member))
+                return 0;
+        if (vfioctl_address_parse(address, &parsed) == 0)
+                owner = vfioctl_snapshot_gpu_at(tree->snapshot, &parsed);
+        if (!owner)
+                return util_format(ret, "%s%s%s%s", short_address(address), driver ? " (" : "",
+                                   driver ? driver : "", driver ? ")" : "");
+        for (size_t i = first; i < end; i++)
+                if (owner == card->gpus[i].gpu)
+                        return 0;
+        /* Of another GPU its first function will do. */
+        return vfioctl_gpu_function(owner, 0) != member
+                       ? 0
+                       : util_copy(short_address(vfioctl_gpu_name(owner)), ret);
+}
+
 /* "group 2 with 02:00.1 (switchtec), 1b": who else is in it, outside of this outline. */
 static int group_text(const struct tree *tree, const struct tree_card *card, size_t first, size_t end,
                       char **ret)
 {
         const struct vfioctl_group *group = vfioctl_gpu_group(card->gpus[first].gpu);
-        char *text = NULL;
-        int r = util_format(&text, "group %d", vfioctl_group_number(group));
+        _cleanup_free_ char *text = NULL;
+        const char *before = " with ";
 
+        int r = util_format(&text, "group %d", vfioctl_group_number(group));
         for (size_t i = 0; r >= 0 && i < vfioctl_group_member_count(group); i++) {
-                const struct vfioctl_function *member = vfioctl_group_member(group, i);
-                const char *address = vfioctl_function_address(member), *driver;
-                const struct vfioctl_gpu *owner = NULL;
-                struct vfioctl_address parsed;
+                _cleanup_free_ char *word = NULL;
                 char *longer;
-                bool is_first = !strchr(text, ','), inside = vfioctl_function_is_bridge(member);
-                if (vfioctl_address_parse(address, &parsed) == 0)
-                        owner = vfioctl_snapshot_gpu_at(tree->snapshot, &parsed);
-                for (size_t k = first; k < end; k++)
-                        inside |= owner == card->gpus[k].gpu;
-                /* Of another GPU its first function will do. */
-                if (inside || (owner && vfioctl_gpu_function(owner, 0) != member))
+                r = member_text(tree, card, first, end, vfioctl_group_member(group, i), &word);
+                if (r < 0 || !word)
                         continue;
-                driver = vfioctl_function_driver(member);
-                is_first = !strstr(text, " with ");
-                r = owner ? util_format(&longer, "%s%s%s", text, is_first ? " with " : ", ",
-                                        short_address(vfioctl_gpu_name(owner)))
-                          : util_format(&longer, "%s%s%s%s%s%s", text, is_first ? " with " : ", ",
-                                        short_address(address), driver ? " (" : "", driver ? driver : "",
-                                        driver ? ")" : "");
-                if (r >= 0) {
-                        free(text);
-                        text = longer;
-                }
-        }
-        if (r < 0) {
+                r = util_format(&longer, "%s%s%s", text, before, word);
+                if (r < 0)
+                        return r;
                 free(text);
-                return r;
+                text = longer;
+                before = ", ";
         }
-        *ret = text;
+        if (r < 0)
+                return r;
+        *ret = util_steal(text);
         return 0;
 }
 
