@@ -33,6 +33,8 @@ enum verb_option {
         OPTION_ANY_CONFIG = 1 << 21, /* no option: runs whatever the configuration is like */
         OPTION_WATCH = 1 << 22,
         OPTION_OWN_CONFIG = 1 << 23, /* no option: reads the configuration by itself */
+        OPTION_ALL = 1 << 26,
+        OPTION_SVG = 1 << 27,
 };
 
 struct options {
@@ -43,6 +45,8 @@ struct options {
         bool verbose;
         bool no_headings;
         const char *columns;
+        bool all;
+        const char *svg;
         bool dry_run;
         const char **gpus;
         size_t n_gpus, allocated_gpus;
