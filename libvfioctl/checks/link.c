@@ -7,32 +7,40 @@ static unsigned int lesser(unsigned int a, unsigned int b)
         return a < b ? a : b;
 }
 
+/* Both ends tell the same of the link, unless one of them does not tell. */
+static unsigned int known(unsigned int lower, unsigned int upper)
+{
+        return lower > 0 && upper > 0 ? lesser(lower, upper) : lower | upper;
+}
+
 static int check_one_link(const struct vfioctl_gpu *gpu, const struct vfioctl_function *lower,
                           const struct vfioctl_function *upper, struct vfioctl_findings *findings)
 {
         unsigned int width = lesser(lower->link.max_width, upper->link.max_width);
         unsigned int speed = lesser(lower->link.max_speed, upper->link.max_speed);
+        unsigned int width_now = known(lower->link.width, upper->link.width);
+        unsigned int speed_now = known(lower->link.speed, upper->link.speed);
         struct vfioctl_finding finding = {.gpu = gpu->functions[0]->text, .culprit = lower->text};
 
-        if (lower->link.width > 0 && lower->link.width < width) {
+        if (width_now > 0 && width_now < width) {
                 finding.severity = VFIOCTL_WARNING;
                 finding.code = "link-degraded";
                 finding.fix = "seat the card anew, clean its contacts, look at the riser, and at the slot's "
                               "bifurcation in the firmware";
                 return finding_addf(findings, finding,
                                     "the link between %s and %s has %u lanes, and both ends have %u",
-                                    upper->text, lower->text, lower->link.width, width);
+                                    upper->text, lower->text, width_now, width);
         }
         /* Power saving lowers the speed, and a VM raises it again. */
-        if (lower->link.speed == 0 || lower->link.speed >= speed)
+        if (speed_now == 0 || speed_now >= speed)
                 return 0;
         finding.severity = VFIOCTL_NOTE;
         finding.code = "link-slow";
         return finding_addf(findings, finding,
                             "the link between %s and %s runs at %u.%u GT/s, and both ends can do %u.%u; "
                             "power saving does that to an idle GPU",
-                            upper->text, lower->text, lower->link.speed / 1000,
-                            lower->link.speed % 1000 / 100, speed / 1000, speed % 1000 / 100);
+                            upper->text, lower->text, speed_now / 1000, speed_now % 1000 / 100, speed / 1000,
+                            speed % 1000 / 100);
 }
 
 /* Every link from the board to the GPU: those of switches on the card as well. */
