@@ -18,6 +18,8 @@
 #define PATH_CLASS_VTCONSOLE "/sys/class/vtconsole"
 #define PATH_CLASS_NET       "/sys/class/net"
 #define PATH_CLASS_VFIO      "/sys/class/vfio"
+#define PATH_CLASS_IOMMU     "/sys/class/iommu"
+#define PATH_SYSTEM          "/sys/devices/system"
 #define PATH_IOMMU_GROUPS    "/sys/kernel/iommu_groups"
 #define PATH_DMI_TABLE       "/sys/firmware/dmi/tables/DMI"
 #define PATH_UEVENT_SEQNUM   "/sys/kernel/uevent_seqnum"
@@ -31,6 +33,7 @@
 #define PATH_SELF_FD     PATH_PROC "/self/fd"
 #define PATH_SELF_EXE    PATH_PROC "/self/exe"
 #define PATH_OSRELEASE   PATH_PROC "/sys/kernel/osrelease"
+#define PATH_HOSTNAME    PATH_PROC "/sys/kernel/hostname"
 #define PATH_CMDLINE     PATH_PROC "/cmdline"
 #define PATH_NVIDIA_GPUS PATH_PROC "/driver/nvidia/gpus"
 
@@ -61,10 +64,11 @@
 #define PATH_HOOK_QEMU           PATH_HOOKS "/qemu.d/50-vfioctl"
 #define PATH_HOOK_DAEMON         PATH_HOOKS "/daemon.d/50-vfioctl"
 
-#define PATH_ETC_DIR  "/etc"
-#define PATH_LIB_DIR  "/usr/lib"
-#define CONFIG_NAME   "vfioctl"
-#define CONFIG_SUFFIX "conf"
+#define PATH_ETC_DIR      "/etc"
+#define PATH_ETC_HOSTNAME "/etc/hostname"
+#define PATH_LIB_DIR      "/usr/lib"
+#define CONFIG_NAME       "vfioctl"
+#define CONFIG_SUFFIX     "conf"
 
 /* What setup and undo touch, and ask. */
 #define PATH_SETUP_CONFIG     PATH_ETC_DIR "/vfioctl/vfioctl.conf.d/10-setup.conf"

@@ -32,6 +32,7 @@ enum verb_option {
         OPTION_NO_INITRAMFS = 1 << 20,
         OPTION_ANY_CONFIG = 1 << 21, /* no option: runs whatever the configuration is like */
         OPTION_WATCH = 1 << 22,
+        OPTION_SERIALS = 1 << 24,
         OPTION_OWN_CONFIG = 1 << 23, /* no option: reads the configuration by itself */
 };
 
@@ -55,6 +56,7 @@ struct options {
         bool timer;
         bool cron;
         bool no_initramfs;
+        bool with_serials;
 };
 
 /* What every verb gets. */

@@ -56,6 +56,11 @@ static const struct verb verbs[] = {
          "was cut off.\n"
          "Safe at any time and next to anything; silent when nothing changed. For cron or a timer.",
          OPTION_DRY_RUN, 0, 0, NULL, quick_reconcile},
+        {"capture", "FILE", "this host as an archive, for a bug report",
+         "Writes all that vfioctl reads of this host into an archive (.tar, .tar.gz, .tar.xz, or - for "
+         "standard output),\n"
+         "without serial numbers, MAC addresses and host names. Unpacked, vfioctl --root takes it.",
+         OPTION_DRY_RUN | OPTION_SERIALS | OPTION_ANY_CONFIG, 1, 1, NULL, NULL},
         {"config", "", "the configuration, and where it is from",
          "Prints every key of the configuration with the value that holds, and the file and line that it is "
          "from.\n"

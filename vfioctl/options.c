@@ -20,6 +20,7 @@ enum {
         KEY_CRON,
         KEY_NO_INITRAMFS,
         KEY_WATCH,
+        KEY_SERIALS,
 };
 
 /* One table for parsing, for --help and for asking which verb takes what. */
@@ -43,6 +44,8 @@ static const struct description {
          "have cron run vfioctl reconcile every minute"},
         {"no-initramfs", no_argument, KEY_NO_INITRAMFS, OPTION_NO_INITRAMFS, "--no-initramfs",
          "leave the initramfs as it is"},
+        {"with-serials", no_argument, KEY_SERIALS, OPTION_SERIALS, "--with-serials",
+         "leave serial numbers, MAC addresses and host names in"},
         {"dry-run", no_argument, KEY_DRY_RUN, OPTION_DRY_RUN, "--dry-run",
          "print the steps and change nothing"},
         {"early", no_argument, KEY_EARLY, OPTION_EARLY, "--early",
@@ -154,6 +157,9 @@ static int read_option(struct options *options, int key, const char *argument)
                 return 0;
         case KEY_NO_INITRAMFS:
                 options->no_initramfs = true;
+                return 0;
+        case KEY_SERIALS:
+                options->with_serials = true;
                 return 0;
         case KEY_COUNT:
                 if (util_parse_u64(argument, 10, 64, &number) < 0 || number == 0) {
