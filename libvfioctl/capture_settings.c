@@ -86,6 +86,8 @@ static int capture_run(const struct vfioctl_ctx *ctx, struct vfioctl_capture *ca
                 r = capture_file(ctx, capture, files[i], REDACT_TEXT);
         if (r >= 0)
                 r = capture_all(ctx, capture, PATH_RUN_HOST, REDACT_TEXT);
+        if (r >= 0)
+                r = capture_all(ctx, capture, PATH_TRIED, REDACT_NAMES);
         return r < 0 ? r : capture_all(ctx, capture, PATH_INITRAMFS_COPIES, REDACT_TEXT);
 }
 

@@ -39,6 +39,7 @@
 
 #define PATH_DEV         "/dev"
 #define PATH_DEV_NULL    PATH_DEV "/null"
+#define PATH_DEV_KVM     PATH_DEV "/kvm"
 #define PATH_DEV_LOG     PATH_DEV "/log"
 #define PATH_DEV_VFIO    PATH_DEV "/vfio"
 #define PATH_LIB_MODULES "/lib/modules"
@@ -73,6 +74,7 @@
 /* What setup and undo touch, and ask. */
 #define PATH_SETUP_CONFIG     PATH_ETC_DIR "/vfioctl/vfioctl.conf.d/10-setup.conf"
 #define PATH_SETUP_RECORD     "/var/lib/vfioctl/setup"
+#define PATH_TRIED            "/var/lib/vfioctl/tried"     /* how kinds of cards did, one for each kernel */
 #define PATH_INITRAMFS_COPIES "/var/lib/vfioctl/initramfs" /* of the boot policy, one for each kernel */
 #define PATH_BOOT_WANTED      PATH_ETC_DIR "/systemd/system/sysinit.target.wants/vfioctl-boot.service"
 #define PATH_TIMER_WANTED     PATH_ETC_DIR "/systemd/system/timers.target.wants/vfioctl-reconcile.timer"

@@ -33,6 +33,7 @@ enum verb_option {
         OPTION_ANY_CONFIG = 1 << 21, /* no option: runs whatever the configuration is like */
         OPTION_WATCH = 1 << 22,
         OPTION_SERIALS = 1 << 24,
+        OPTION_RUNS = 1 << 25,
         OPTION_OWN_CONFIG = 1 << 23, /* no option: reads the configuration by itself */
 };
 
@@ -57,6 +58,7 @@ struct options {
         bool cron;
         bool no_initramfs;
         bool with_serials;
+        unsigned int runs; /* 0: not given */
 };
 
 /* What every verb gets. */

@@ -21,10 +21,17 @@ int check_group_vms(const struct intent_item *item, const struct vfioctl_vms *vm
 int check_display(const struct vfioctl_gpu *gpu, enum vfioctl_severity severity,
                   struct vfioctl_findings *findings);
 
+/* That the last try on this kernel failed: such a GPU is not given to a VM, but one that has it keeps it. */
+int check_tried(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings);
+
 /* ---- what an admin is told besides: rows of the tables in check.c ---- */
 
 typedef int (*gpu_check)(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
                          struct vfioctl_findings *findings);
 typedef int (*host_check)(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
+
+/* Whether cards like it were tried, on the kernel that runs and on the next. */
+int check_untried(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
+                  struct vfioctl_findings *findings);
 
 #endif
