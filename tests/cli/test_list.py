@@ -255,9 +255,9 @@ class Check(Case):
         self.assertEqual(run("--root", template(topology), "check").code, result.code)
 
     def test_one(self):
-        self.assertEqual(self.code(0, run("--root", template("gtx690"), "check", "1a", "--json")).json, {"findings": []})
-        self.assertIn("nothing stands against", self.code(0, run("--root", template("gtx690"), "check", "1a")).out)
-        result = self.code(3, run("--root", template("gtx690"), "check", "03:00.0", "1a", "--json"))
+        self.assertEqual(self.code(0, run("--root", template("gtx690"), "check", "1b", "--json")).json, {"findings": []})
+        self.assertIn("nothing stands against", self.code(0, run("--root", template("gtx690"), "check", "1b")).out)
+        result = self.code(3, run("--root", template("gtx690"), "check", "03:00.0", "1b", "--json"))
         self.assertEqual([finding["gpu"] for finding in result.json["findings"]], ["0000:03:00.0"])
 
     def test_quiet(self):
