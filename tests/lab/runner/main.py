@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from . import build, debian, image, outside, topology, vm
+from . import build, distro, image, outside, topology, vm
 
 LAB, REPO = build.LAB, build.REPO
 TIMED_OUT, NO_LAB = 124, 125
@@ -104,7 +104,9 @@ class Run:
         conf = self.stage / "usr/lib/modprobe.d/lab.conf"
         conf.parent.mkdir(exist_ok=True)
         conf.write_text(topology.module_conf(host))
-        self.made[tool] = debian.make(tool, self.kernel.release, self.stage, copy, self.folder)
+        if tool == "dracut":  # a host with one tool has not the other
+            (self.stage / "usr/share/initramfs-tools/hooks/vfioctl").unlink(missing_ok=True)
+        self.made[tool] = distro.make(tool, self.kernel.release, self.stage, copy, self.folder)
 
     def start(self, boot):
         """A running lab host."""
@@ -126,10 +128,10 @@ class Run:
         def again():
             try:
                 self.make_initramfs(host, self.folder / "state/.initramfs")
-            except debian.MakeError as e:
+            except distro.MakeError as e:
                 raise outside.RequestError(e)
 
-        return vm.Vm(args, self.folder, self.tty, outside.Outside(host, again, not self.tty)), vm.BOOT_LIMIT[host.get("init")]
+        return vm.Vm(args, self.folder, self.tty, outside.Outside(host, again, not self.tty)), vm.boot_limit(host)
 
 
 def writer(stream):
@@ -175,7 +177,7 @@ def main(tty=False):
     except vm.TimedOut:
         say(f"{opts.script}: not done after {opts.timeout:g} s, ended; last of the console log:\n{machine.console_tail()}")
         return TIMED_OUT
-    except (vm.VmError, image.ImageError, build.BuildError, topology.HostError, debian.MakeError) as e:
+    except (vm.VmError, image.ImageError, build.BuildError, topology.HostError, distro.MakeError) as e:
         tail = machine.console_tail() if machine else ""
         say(f"{e}" + (f"; last of the console log:\n{tail}" if tail else ""))
         return NO_LAB

@@ -18,7 +18,7 @@ ROOTS = {"pxb-pcie"}
 TOP_KEYS = {"spdx", "description", "like", "memory", "cpus", "sockets", "numa", "ids", "host_drivers", "devices", "slots",
             "kernel_args", "qemu_args", "change", "add", "remove", "init", "initramfs"}
 # What can be said behind a host's name: v340+systemd
-VARIANTS = {"systemd": ("init", "systemd"), "initramfs": ("initramfs", "debian")}
+VARIANTS = {"systemd": ("init", "systemd"), "initramfs": ("initramfs", "debian"), "dracut": ("initramfs", "dracut")}
 DEVICE_KEYS = {"id", "driver", "bus", "addr", "bus_nr", "props", "show", "host_driver"}
 
 

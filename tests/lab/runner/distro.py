@@ -11,11 +11,12 @@ import os
 import shutil
 import subprocess
 
-# As in guest/stage/usr/sbin/update-initramfs
+# As in guest/stage/usr/share/lab/make-initramfs
 COPIED = ("/etc/vfioctl", "/etc/initramfs-tools", "/etc/modprobe.d", "/etc/udev/rules.d",
           "/usr/share/initramfs-tools", "/var/lib/vfioctl")
 TOOLS = {
     "debian": ("mkinitramfs", "mkinitramfs -o /run/initrd {release}"),
+    "dracut": ("dracut", "dracut --force --kver {release} /run/initrd"),
 }
 ENTER = """
 set -e
@@ -25,6 +26,8 @@ shift 6
 mount -t tmpfs top "$top"
 mkdir "$top/up" "$top/work"
 cp -a "$stage" "$top/stage"
+# Those ask the runner.
+rm -f "$top/stage/usr/sbin/update-initramfs" "$top/stage/usr/bin/dracut"
 mount -t overlay -o "lowerdir=$top/stage:/,upperdir=$top/up,workdir=$top/work" lab "$root"
 for dir in proc sys dev; do mount --rbind /$dir "$root/$dir"; done
 mount -t tmpfs run "$root/run"
