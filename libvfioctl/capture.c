@@ -3,7 +3,8 @@
 
 #include <fcntl.h>
 
-#define FILE_LIMIT (1024 * 1024)
+#define FILE_LIMIT  (1024 * 1024)
+#define TABLE_LIMIT (4 * 1024 * 1024)
 
 /* ---- folders of the host ---- */
 
@@ -156,6 +157,34 @@ int capture_files(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture
                 if (path_format(path, "%s/%s", folder, names[i]))
                         r = capture_file(ctx, capture, path, REDACT_TEXT);
         return r;
+}
+
+int capture_table(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture, const char *path,
+                  reduce_fn reduce)
+{
+        _cleanup_free_ char *text = NULL, *all = NULL;
+        size_t allocated = 0, length = 0;
+        char *rest = NULL, line_out[1024];
+
+        int r = host_read_file(ctx, path, TABLE_LIMIT, &text, NULL);
+        if (r == -EACCES || r == -EPERM)
+                return capture_mark(capture, path, VFIOCTL_CAPTURED_UNREADABLE);
+        if (r < 0)
+                return host_is_shortage(r) ? r : 0;
+        r = util_grow(&all, &allocated, 1, 1);
+        for (char *line = strtok_r(text, "\n", &rest); r >= 0 && line; line = strtok_r(NULL, "\n", &rest)) {
+                line_out[0] = '\0';
+                reduce(line, line_out, sizeof(line_out));
+                size_t n = strlen(line_out);
+                r = util_grow(&all, &allocated, length + n + 1, 1);
+                if (r >= 0)
+                        memcpy(all + length, line_out, n);
+                length += r >= 0 ? n : 0;
+        }
+        if (r < 0)
+                return r;
+        all[length] = '\0';
+        return capture_put(capture, path, all, REDACT_NAMES);
 }
 
 bool capture_device_of(const char *target, char path[PATH_MAX])

@@ -43,6 +43,11 @@ void capture_make_executable(struct vfioctl_capture *capture);
 int capture_file(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture, const char *path,
                  enum redact_how how);
 int capture_link(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture, const char *path);
+/* Makes one line of a line; nothing in `out`: it is left out. */
+typedef void (*reduce_fn)(char *line, char *out, size_t size);
+/* A file of which only some lines, or parts of them, matter. */
+int capture_table(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture, const char *path,
+                  reduce_fn reduce);
 /* That a file is there, and nothing of what is in it. */
 int capture_presence(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture, const char *path);
 /* These files of a folder. */
@@ -55,6 +60,7 @@ bool capture_device_of(const char *target, char path[PATH_MAX]);
 
 int capture_pci(struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
 int capture_around(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
+int capture_rivals(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
 int capture_settings(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
 
 #endif

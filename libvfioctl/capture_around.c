@@ -94,35 +94,6 @@ static int capture_iommus(const struct vfioctl_ctx *ctx, struct vfioctl_capture 
 
 /* ---- tables of the kernel, without what is about people and networks ---- */
 
-/* Makes one line of a line; 0 and nothing in `out`: it is left out. */
-typedef void (*reduce_fn)(char *line, char *out, size_t size);
-
-static int capture_table(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture, const char *path,
-                         reduce_fn reduce)
-{
-        _cleanup_free_ char *text = NULL, *all = NULL;
-        size_t allocated = 0, length = 0;
-        char *rest = NULL, line_out[1024];
-
-        int r = host_read_file(ctx, path, TABLE_LIMIT, &text, NULL);
-        if (r < 0)
-                return host_is_shortage(r) ? r : 0;
-        r = util_grow(&all, &allocated, 1, 1);
-        for (char *line = strtok_r(text, "\n", &rest); r >= 0 && line; line = strtok_r(NULL, "\n", &rest)) {
-                line_out[0] = '\0';
-                reduce(line, line_out, sizeof(line_out));
-                size_t n = strlen(line_out);
-                r = util_grow(&all, &allocated, length + n + 1, 1);
-                if (r >= 0)
-                        memcpy(all + length, line_out, n);
-                length += r >= 0 ? n : 0;
-        }
-        if (r < 0)
-                return r;
-        all[length] = '\0';
-        return capture_put(capture, path, all, REDACT_NAMES);
-}
-
 /* proc(5), mountinfo: what is on a block device, and of that where and which. */
 static void reduce_mount(char *line, char *out, size_t size)
 {
@@ -296,11 +267,58 @@ static int capture_modules(const struct vfioctl_ctx *ctx, struct vfioctl_capture
         return r;
 }
 
+/* ---- what the firmware and the kernel say of interrupts, memory and tables ---- */
+
+static void reduce_processor(char *line, char *out, size_t size)
+{
+        if (util_has_prefix(line, "vendor_id"))
+                (void)snprintf(out, size, "%s\n", line);
+}
+
+/* Whether they are remapped is told by the names of the controllers. */
+static void reduce_interrupt(char *line, char *out, size_t size)
+{
+        if (strstr(line, " IR-"))
+                (void)snprintf(out, size, " IR-IO-APIC\n");
+        else if (strstr(line, " IO-APIC"))
+                (void)snprintf(out, size, " IO-APIC\n");
+}
+
+/* Framebuffers that the firmware made: efifb.c, vesafb.c, simplefb.c, simpledrm.c, sysfb. */
+static void reduce_memory(char *line, char *out, size_t size)
+{
+        const char *name = strstr(line, " : ");
+
+        if (name && (strstr(name, "efifb") || strstr(name, "vesafb") || strstr(name, "BOOTFB") ||
+                     strstr(name, "simple")))
+                (void)snprintf(out, size, "%s\n", line);
+}
+
+static int capture_firmware(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
+{
+        static const char *const tables[] = {"DMAR", "IVRS"};
+        char path[PATH_MAX];
+
+        int r = capture_table(ctx, capture, PATH_PROC "/cpuinfo", reduce_processor);
+        if (r >= 0)
+                r = capture_table(ctx, capture, PATH_PROC "/interrupts", reduce_interrupt);
+        if (r >= 0)
+                r = capture_table(ctx, capture, PATH_PROC "/iomem", reduce_memory);
+        if (r >= 0 && host_exists(ctx, PATH_SYS "/firmware/acpi/tables"))
+                r = capture_folder(capture, PATH_SYS "/firmware/acpi/tables");
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(tables); i++)
+                if (path_format(path, PATH_SYS "/firmware/acpi/tables/%s", tables[i]))
+                        r = capture_presence(ctx, capture, path);
+        if (r >= 0)
+                r = capture_file(ctx, capture, PATH_SYS "/class/dmi/id/board_name", REDACT_NAMES);
+        return r < 0 ? r : capture_file(ctx, capture, PATH_SYS "/fs/selinux/enforce", REDACT_TEXT);
+}
+
 int capture_around(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
 {
         static int (*const parts[])(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture) = {
                 capture_consoles, capture_iommus,  capture_needs,        capture_nodes,
-                capture_board,    capture_modules, capture_command_line,
+                capture_board,    capture_modules, capture_command_line, capture_firmware,
         };
         int r = 0;
 

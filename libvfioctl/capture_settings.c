@@ -3,6 +3,8 @@
 
 /* What was set up on the host, and what vfioctl itself remembers. */
 
+#define HOOK_LIMIT (64 * 1024)
+
 /* All files of a folder. */
 static int capture_all(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture, const char *folder,
                        enum redact_how how)
@@ -32,35 +34,75 @@ static int capture_configuration(const struct vfioctl_ctx *ctx, struct vfioctl_c
         return r;
 }
 
+/* Where a link of the host leads, when that is a program: the link and an empty program in its place. */
+static int capture_program_link(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture,
+                                const char *path, const char *target)
+{
+        int r = capture_put_link(capture, path, target, REDACT_TEXT);
+
+        if (r < 0 || target[0] != '/')
+                return r;
+        r = capture_presence(ctx, capture, target);
+        if (r >= 0 && host_exists(ctx, target))
+                capture_make_executable(capture);
+        return r;
+}
+
+/* What a hook says that binds GPUs too, and nothing else of it. */
+static int capture_hook(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture, const char *path)
+{
+        static const char *const words[] = {"driver_override", "vfio-pci", "nodedev-detach", "driverctl"};
+        _cleanup_free_ char *text = NULL;
+        char target[PATH_MAX], found[128] = "";
+        struct stat status;
+
+        if (host_stat(ctx, path, &status) < 0 || !S_ISREG(status.st_mode))
+                return 0;
+        if (host_readlink(ctx, path, target, sizeof(target)) >= 0)
+                return capture_program_link(ctx, capture, path, target);
+        int r = host_read_file(ctx, path, HOOK_LIMIT, &text, NULL);
+        if (host_is_shortage(r))
+                return r;
+        for (size_t i = 0; text && i < ELEMENTSOF(words); i++)
+                if (strstr(text, words[i])) {
+                        strcat(found, words[i]);
+                        strcat(found, "\n");
+                }
+        r = capture_put(capture, path, found, REDACT_TEXT);
+        if (r >= 0 && status.st_mode & S_IXUSR)
+                capture_make_executable(capture);
+        return r;
+}
+
 /*
- * libvirt's hooks by their names. Ours is a link to the program; and that the daemon calls it is told by a
- * process, of which a captured host has none: PID 0 stands for one that does.
+ * libvirt's hooks. That the daemon calls ours is told by a process, of which a captured host has none: PID 0
+ * stands for one that does.
  */
 static int capture_hooks(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
 {
         static const char *const folders[] = {PATH_HOOKS, PATH_HOOKS "/qemu.d"};
         char path[PATH_MAX];
-        struct stat status;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(folders); i++) {
                 _cleanup_names_ struct names names = {.count = 0};
                 r = names_read(ctx, folders[i], &names);
-                for (size_t k = 0; r >= 0 && k < names.count; k++) {
-                        if (!path_format(path, "%s/%s", folders[i], names.items[k]) ||
-                            host_stat(ctx, path, &status) < 0 || !S_ISREG(status.st_mode))
-                                continue;
-                        r = capture_put_raw(capture, path, "", 0);
-                        if (r >= 0 && status.st_mode & S_IXUSR)
-                                capture_make_executable(capture);
-                }
+                for (size_t k = 0; r >= 0 && k < names.count; k++)
+                        if (path_format(path, "%s/%s", folders[i], names.items[k]))
+                                r = capture_hook(ctx, capture, path);
         }
         if (r >= 0 && vfioctl_hook_is_live(ctx))
                 r = capture_put(capture, PATH_RUN_HOOK, "0 captured\n", REDACT_TEXT);
         return r;
 }
 
-/* Kernels that could be booted next: that they are there is all that matters. */
+/* Of the indexes the modules that matter here, of the images that they are there. */
+static void reduce_index(char *line, char *out, size_t size)
+{
+        if (strstr(line, "vfio") || strstr(line, "vendor-reset"))
+                (void)snprintf(out, size, "%.900s\n", line);
+}
+
 static int capture_kernels(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
 {
         _cleanup_names_ struct names names = {.count = 0};
@@ -69,7 +111,9 @@ static int capture_kernels(const struct vfioctl_ctx *ctx, struct vfioctl_capture
         int r = names_read(ctx, PATH_LIB_MODULES, &names);
         for (size_t i = 0; r >= 0 && i < names.count; i++) {
                 if (path_format(path, PATH_LIB_MODULES "/%s/modules.dep", names.items[i]))
-                        r = capture_presence(ctx, capture, path);
+                        r = capture_table(ctx, capture, path, reduce_index);
+                if (r >= 0 && path_format(path, PATH_LIB_MODULES "/%s/modules.builtin", names.items[i]))
+                        r = capture_table(ctx, capture, path, reduce_index);
                 if (r >= 0 && path_format(path, PATH_BOOT "/vmlinuz-%s", names.items[i]))
                         r = capture_presence(ctx, capture, path);
         }
@@ -91,6 +135,23 @@ static int capture_run(const struct vfioctl_ctx *ctx, struct vfioctl_capture *ca
         return r < 0 ? r : capture_all(ctx, capture, PATH_INITRAMFS_COPIES, REDACT_TEXT);
 }
 
+/* Parts that run by themselves, and tools that make an initramfs. */
+static int capture_parts(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
+{
+        static const char *const links[] = {PATH_BOOT_WANTED, PATH_TIMER_WANTED};
+        static const char *const programs[] = {PATH_UPDATE_INITRAMFS, PATH_DRACUT};
+        int r = capture_file(ctx, capture, PATH_CRON, REDACT_TEXT);
+
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(links); i++)
+                r = capture_link(ctx, capture, links[i]);
+        for (size_t i = 0; r >= 0 && i < ELEMENTSOF(programs); i++) {
+                r = capture_presence(ctx, capture, programs[i]);
+                if (r >= 0 && host_exists(ctx, programs[i]))
+                        capture_make_executable(capture);
+        }
+        return r;
+}
+
 int capture_settings(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
 {
         int r = capture_configuration(ctx, capture);
@@ -99,5 +160,9 @@ int capture_settings(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capt
                 r = capture_hooks(ctx, capture);
         if (r >= 0)
                 r = capture_kernels(ctx, capture);
+        if (r >= 0)
+                r = capture_parts(ctx, capture);
+        if (r >= 0)
+                r = capture_rivals(ctx, capture);
         return r < 0 ? r : capture_run(ctx, capture);
 }

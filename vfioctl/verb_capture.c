@@ -45,12 +45,52 @@ static void tell_left_out(const struct vfioctl_capture *capture)
                          count, count == 1 ? "" : "s", first->path);
 }
 
+/* What a daemon does not tell in that time is left out. */
+#define LIBVIRT_DEADLINE 5000
+
+static void ask_versions(const struct cli *cli, unsigned long *libvirt, unsigned long *hypervisor)
+{
+        _cleanup_findings_ struct vfioctl_findings *findings = NULL;
+        struct vfioctl_virt *virt = NULL;
+        struct virt_calls calls;
+
+        if (virt_load(&calls) < 0 || vfioctl_findings_new(&findings) < 0 ||
+            calls.open_within(virt_uri(cli), true, LIBVIRT_DEADLINE, findings, &virt) < 0)
+                return;
+        (void)calls.versions(virt, findings, libvirt, hypervisor);
+        calls.free(virt);
+}
+
+static int add_version(char **text, const char *name, unsigned long version)
+{
+        char *longer;
+
+        if (version == 0)
+                return 0;
+        int r = util_format(&longer, "%s%s %lu.%lu.%lu\n", *text, name, version / 1000000,
+                            version / 1000 % 1000, version % 1000);
+        if (r < 0)
+                return r;
+        free(*text);
+        *text = longer;
+        return 0;
+}
+
 /* Of programs; a host that is a folder has those of when it was captured. */
 static int add_versions(const struct cli *cli, struct vfioctl_capture *capture)
 {
-        return vfioctl_ctx_is_live(cli->ctx)
-                       ? vfioctl_capture_add(capture, "/versions", "vfioctl " VFIOCTL_VERSION "\n")
-                       : 0;
+        unsigned long libvirt = 0, hypervisor = 0;
+        _cleanup_free_ char *text = NULL;
+
+        if (!vfioctl_ctx_is_live(cli->ctx) && !cli->options.connect)
+                return 0;
+        ask_versions(cli, &libvirt, &hypervisor);
+        int r = util_format(&text, "vfioctl %s\n", vfioctl_version());
+        if (r >= 0)
+                r = add_version(&text, "libvirt", libvirt);
+        if (r >= 0)
+                r = add_version(&text, "hypervisor", hypervisor);
+        return r < 0 ? r : vfioctl_capture_add(capture, "/versions", text);
 }
 
 static int print_json(const struct vfioctl_capture *capture, const char *file)

@@ -99,6 +99,26 @@ class Kept(Capture):
         self.assertTrue(os.path.exists(unpacked.path("lib/modules/99.1-amd64/modules.dep")))
         self.assertTrue(os.path.exists(unpacked.path("boot/vmlinuz-99.1-amd64")))
 
+    def test_versions(self):
+        unpacked, _, _ = self.capture(self.host("gtx690"), "--connect", "test:///default")
+        self.assertRegex(unpacked.read("versions"), r"^vfioctl [0-9.]+\nlibvirt [0-9.]+\nhypervisor [0-9.]+\n$")
+
+    def test_what_others_have_set(self):
+        host = self.host("gtx690")
+        kept = {"etc/modprobe.d/a.conf": "options vfio-pci ids=1002:6864\n", "etc/driverctl.d/pci-0000:83:00.0": "vfio-pci\n",
+                "etc/pve/qemu-server/100.conf": "hostpci0: 0000:83:00.0,pcie=1\n", "proc/iomem": "  e0000000-e02fffff : efifb\n",
+                "lib/modules/6.1.0/modules.dep": "kernel/drivers/vfio/pci/vfio-pci.ko: x\n", "etc/libvirt/hooks/qemu.d/other": "vfio-pci\n"}
+        more = {"etc/modprobe.d/a.conf": "# by sekret\noptions sekret a=b\n", "etc/pve/qemu-server/100.conf": "name: sekret\nnet0: virtio=52:54:00:12:34:56\n",
+                "lib/modules/6.1.0/modules.dep": "kernel/sekret.ko:\n", "etc/libvirt/hooks/qemu.d/other": "#!/bin/sh\nsekret\n"}
+        for path, text in kept.items():
+            host.write(path, more.get(path, "") + text)
+        unpacked, _, path = self.capture(host)
+        self.same(host, unpacked)
+        for name, text in kept.items():
+            self.assertEqual(unpacked.read(name), text, name)
+        with tarfile.open(path) as archive:
+            self.assertNotIn(b"sekret", b"".join(archive.extractfile(member).read() for member in archive if member.isfile()))
+
     def test_again(self):
         """A capture of a captured host is the same host."""
         first, _, _ = self.capture(self.host("x10drh-v340-noacs"))
