@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fish completion for vfioctl(1)
 
-set -l verbs list status show check to-vm to-host assign unassign try boot hook reconcile capture config setup undo
+set -l verbs list status show tree check to-vm to-host assign unassign try boot hook reconcile capture config setup undo
 
 # --root and --connect are handed on, so that names are those of the same host.
 function __vfioctl_given
@@ -35,6 +35,7 @@ complete -c vfioctl -f
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a list -d 'the GPUs as a table'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a status -d 'whether all is well'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a show -d 'everything known of one GPU'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a tree -d 'the board with its cards and GPUs'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a check -d 'what stands against handing a GPU out'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a to-vm -d 'bind GPUs to vfio-pci'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a to-host -d 'give GPUs back to their host drivers'
@@ -73,6 +74,8 @@ complete -c vfioctl -n '__fish_seen_subcommand_from config' -l boot -d 'what the
 complete -c vfioctl -n '__fish_seen_subcommand_from setup' -l timer -d 'have systemd run vfioctl reconcile every minute'
 complete -c vfioctl -n '__fish_seen_subcommand_from setup' -l cron -d 'have cron run vfioctl reconcile every minute'
 complete -c vfioctl -n '__fish_seen_subcommand_from setup' -l no-initramfs -d 'leave the initramfs as it is'
+complete -c vfioctl -n '__fish_seen_subcommand_from tree' -l all -d 'root ports and switches too'
+complete -c vfioctl -n '__fish_seen_subcommand_from tree' -l svg -r -F -d 'a drawing of the board'
 complete -c vfioctl -n '__fish_seen_subcommand_from boot' -l early -d 'bind nothing, only keep host drivers off'
 complete -c vfioctl -n '__fish_seen_subcommand_from hook' -a 'prepare release reconnect begin end (__vfioctl_vms)'
 complete -c vfioctl -n '__fish_seen_subcommand_from show check to-vm to-host try boot setup' -a '(__vfioctl_gpus)'

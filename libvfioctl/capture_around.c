@@ -310,7 +310,7 @@ static int capture_firmware(const struct vfioctl_ctx *ctx, struct vfioctl_captur
                 if (path_format(path, PATH_SYS "/firmware/acpi/tables/%s", tables[i]))
                         r = capture_presence(ctx, capture, path);
         if (r >= 0)
-                r = capture_file(ctx, capture, PATH_SYS "/class/dmi/id/board_name", REDACT_NAMES);
+                r = capture_file(ctx, capture, PATH_BOARD_NAME, REDACT_NAMES);
         return r < 0 ? r : capture_file(ctx, capture, PATH_SYS "/fs/selinux/enforce", REDACT_TEXT);
 }
 
@@ -324,5 +324,8 @@ int capture_around(const struct vfioctl_ctx *ctx, struct vfioctl_capture *captur
 
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(parts); i++)
                 r = parts[i](ctx, capture);
+        /* What the host calls itself is its name and nothing else. */
+        if (r >= 0 && capture->redaction.is_off)
+                r = capture_file(ctx, capture, PATH_HOSTNAME, REDACT_TEXT);
         return r < 0 ? r : capture_file(ctx, capture, PATH_OSRELEASE, REDACT_TEXT);
 }

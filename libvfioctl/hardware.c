@@ -32,3 +32,33 @@ VFIOCTL_EXPORT const char *vfioctl_snapshot_next_kernel(const struct vfioctl_sna
 {
         return snapshot->facts.next_kernel;
 }
+
+VFIOCTL_EXPORT const char *vfioctl_gpu_card_address(const struct vfioctl_gpu *gpu)
+{
+        return gpu->card_address;
+}
+
+VFIOCTL_EXPORT const char *vfioctl_snapshot_host_name(const struct vfioctl_snapshot *snapshot)
+{
+        return snapshot->board.host;
+}
+
+VFIOCTL_EXPORT const char *vfioctl_snapshot_board_name(const struct vfioctl_snapshot *snapshot)
+{
+        return snapshot->board.name;
+}
+
+VFIOCTL_EXPORT size_t vfioctl_snapshot_node_count(const struct vfioctl_snapshot *snapshot)
+{
+        return snapshot->board.n_nodes;
+}
+
+VFIOCTL_EXPORT int vfioctl_snapshot_node_number(const struct vfioctl_snapshot *snapshot, size_t index)
+{
+        return index < snapshot->board.n_nodes ? snapshot->board.nodes[index].number : -1;
+}
+
+VFIOCTL_EXPORT int vfioctl_snapshot_node_package(const struct vfioctl_snapshot *snapshot, size_t index)
+{
+        return index < snapshot->board.n_nodes ? snapshot->board.nodes[index].package : -1;
+}

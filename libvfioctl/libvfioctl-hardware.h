@@ -63,6 +63,25 @@ struct vfioctl_trial {
 int vfioctl_trial_record(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu,
                          const struct vfioctl_trial *trial);
 
+/* ---- the board ----------------------------------------------------------------------------------- */
+
+/**
+ * Full address of the uppermost function of the GPU's card: what lies above it is the board's. For a card
+ * with one GPU and no switch that is the GPU itself. Since 0.1.
+ */
+const char *vfioctl_gpu_card_address(const struct vfioctl_gpu *gpu);
+
+/** What the host calls itself (uname -n), or NULL without VFIOCTL_SNAPSHOT_BOARD. Since 0.1. */
+const char *vfioctl_snapshot_host_name(const struct vfioctl_snapshot *snapshot);
+/** The board's name from its firmware ("X10DRH-iT"), or NULL as above. Since 0.1. */
+const char *vfioctl_snapshot_board_name(const struct vfioctl_snapshot *snapshot);
+/** The host's NUMA nodes by number; none without VFIOCTL_SNAPSHOT_BOARD. Since 0.1. */
+size_t vfioctl_snapshot_node_count(const struct vfioctl_snapshot *snapshot);
+/** The number of the node at `index`, and the socket that it belongs to (physical_package_id); -1: no such
+ * node, or not known, as for a node of memory alone. Since 0.1. */
+int vfioctl_snapshot_node_number(const struct vfioctl_snapshot *snapshot, size_t index);
+int vfioctl_snapshot_node_package(const struct vfioctl_snapshot *snapshot, size_t index);
+
 /* ---- the host ------------------------------------------------------------------------------------ */
 
 /** The kernel that runs ("6.1.0-18-amd64"), or NULL without VFIOCTL_SNAPSHOT_FACTS. Since 0.1. */

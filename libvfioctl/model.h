@@ -100,6 +100,7 @@ struct vfioctl_gpu {
         bool is_ours;           /* by the configuration */
         enum vfioctl_mode idle; /* where it rests when no VM has it; NONE: not ours */
         unsigned int card_index;
+        char card_address[VFIOCTL_ADDRESS_SIZE]; /* of the card's uppermost function */
         bool is_stuck;
         enum vfioctl_mode half_done; /* a change to this mode was begun and not ended; NONE: no such */
         struct claim claim;
@@ -122,8 +123,22 @@ struct host_facts {
         char *next_kernel; /* installed and newer, or NULL */
 };
 
+struct board_node {
+        int number;
+        int package; /* physical_package_id of its processors, or -1 */
+};
+
+/* What carries it all. */
+struct board {
+        char *host;               /* as uname -n has it, or NULL */
+        char *name;               /* as the firmware has it, or NULL */
+        struct board_node *nodes; /* by number */
+        size_t n_nodes;
+};
+
 struct vfioctl_snapshot {
         unsigned int flags;
+        struct board board;      /* empty without VFIOCTL_SNAPSHOT_BOARD */
         struct host_facts facts; /* empty without VFIOCTL_SNAPSHOT_FACTS */
         bool has_iommu;
         bool has_run;                        /* something was recorded since the host booted */

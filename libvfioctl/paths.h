@@ -24,6 +24,9 @@
 #define PATH_DMI_TABLE       "/sys/firmware/dmi/tables/DMI"
 #define PATH_UEVENT_SEQNUM   "/sys/kernel/uevent_seqnum"
 #define PATH_MODULE          "/sys/module"
+#define PATH_NODES           "/sys/devices/system/node"
+#define PATH_CPUS            "/sys/devices/system/cpu"
+#define PATH_BOARD_NAME      "/sys/class/dmi/id/board_name"
 
 #define PATH_PROC        "/proc"
 #define PATH_MOUNTINFO   PATH_PROC "/self/mountinfo"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "board.h"
 #include "claims.h"
 #include "facts.h"
 #include "function.h"
@@ -444,6 +445,7 @@ VFIOCTL_EXPORT struct vfioctl_snapshot *vfioctl_snapshot_free(struct vfioctl_sna
         for (size_t i = 0; i < snapshot->n_functions; i++)
                 snapshot->functions[i] = function_free(snapshot->functions[i]);
         facts_clear(&snapshot->facts);
+        board_clear(&snapshot->board);
         free(snapshot->gpus);
         free(snapshot->groups);
         free(snapshot->functions);
@@ -532,6 +534,8 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned i
                 r = facts_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_DETAILS)
                 r = tried_read(ctx, snapshot);
+        if (r >= 0 && flags & VFIOCTL_SNAPSHOT_BOARD)
+                r = board_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_HOLDERS)
                 r = holders_find(ctx, snapshot);
         if (r < 0)

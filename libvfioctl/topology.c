@@ -261,6 +261,7 @@ int topology_name(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapsh
         for (size_t i = 0; r >= 0 && i < snapshot->n_gpus; i++) {
                 struct vfioctl_gpu *gpu = snapshot->gpus[i];
                 gpu->card_index = n_cards;
+                (void)vfioctl_address_format(&cards[i].top, gpu->card_address);
                 for (size_t k = 0; k < i; k++)
                         if (vfioctl_address_compare(&cards[k].top, &cards[i].top) == 0)
                                 gpu->card_index = snapshot->gpus[k]->card_index;

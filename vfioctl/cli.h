@@ -35,6 +35,8 @@ enum verb_option {
         OPTION_SERIALS = 1 << 24,
         OPTION_RUNS = 1 << 25,
         OPTION_OWN_CONFIG = 1 << 23, /* no option: reads the configuration by itself */
+        OPTION_ALL = 1 << 26,
+        OPTION_SVG = 1 << 27,
 };
 
 struct options {
@@ -45,6 +47,8 @@ struct options {
         bool verbose;
         bool no_headings;
         const char *columns;
+        bool all;
+        const char *svg;
         bool dry_run;
         const char **gpus;
         size_t n_gpus, allocated_gpus;

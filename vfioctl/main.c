@@ -19,6 +19,12 @@ static const struct verb verbs[] = {
          OPTION_NOHEADINGS | OPTION_WATCH | OPTION_OWN_CONFIG, 0, 0, NULL, NULL},
         {"show", "GPU", "everything known of one GPU", "Shows everything that is known of one GPU.", 0, 1, 1,
          NULL, NULL},
+        {"tree", "", "the board with its cards and GPUs",
+         "Shows where the GPUs sit: CPU socket and NUMA node, slot, card, GPU; with IOMMU groups, modes, VMs "
+         "and "
+         "links.\n"
+         "Works without root; what cannot be seen then is shown as '?'.",
+         OPTION_ALL | OPTION_SVG, 0, 0, NULL, NULL},
         {"check", "[GPU...]", "what stands against handing a GPU out",
          "Prints findings: what stands against handing out these GPUs (or all), why, and what to do about "
          "it.\n"

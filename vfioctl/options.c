@@ -22,6 +22,8 @@ enum {
         KEY_WATCH,
         KEY_SERIALS,
         KEY_RUNS,
+        KEY_ALL,
+        KEY_SVG,
 };
 
 /* One table for parsing, for --help and for asking which verb takes what. */
@@ -55,6 +57,9 @@ static const struct description {
          "bind nothing: only keep host drivers off, as long as there is no driver"},
         {"watch", no_argument, KEY_WATCH, OPTION_WATCH, "--watch",
          "go on, and show it anew when something changes"},
+        {"all", no_argument, KEY_ALL, OPTION_ALL, "--all", "root ports and switches too"},
+        {"svg", required_argument, KEY_SVG, OPTION_SVG, "--svg FILE",
+         "a drawing of the board, as SVG; -: standard output"},
         {"output", required_argument, 'o', OPTION_COLUMNS, "-o, --output LIST",
          "columns, separated by commas; a leading + adds to the usual ones"},
         {"noheadings", no_argument, KEY_NOHEADINGS, OPTION_NOHEADINGS, "--noheadings", "no line of headings"},
@@ -145,6 +150,12 @@ static int read_option(struct options *options, int key, const char *argument)
                 return 0;
         case KEY_WATCH:
                 options->watch = true;
+                return 0;
+        case KEY_ALL:
+                options->all = true;
+                return 0;
+        case KEY_SVG:
+                options->svg = argument;
                 return 0;
         case KEY_CHECK:
                 options->check = true;

@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "report.h"
 #include "status.h"
-
-#include <unistd.h>
-
-/* no-color.org, and what a terminal is. */
-static bool wants_color(const struct cli *cli)
-{
-        const char *none = getenv("NO_COLOR"), *terminal = getenv("TERM");
-
-        return !cli->options.json && isatty(STDOUT_FILENO) == 1 && !(none && *none) &&
-               !util_equal(terminal, "dumb");
-}
+#include "terminal.h"
 
 int verb_status(struct cli *cli)
 {
-        unsigned int flags = wants_color(cli) ? STATUS_TEXT_COLOR : 0;
+        unsigned int flags = terminal_wants_color(cli) ? STATUS_TEXT_COLOR : 0;
         _cleanup_status_ struct status status = {.now = 0};
 
         if (cli->options.watch)

@@ -39,23 +39,29 @@ static bool same_kind(const struct vfioctl_gpu *a, const struct vfioctl_gpu *b)
                x->revision == y->revision;
 }
 
-/* A pass is for all cards of a kind, so the first that can be tried speaks for them. */
+static bool is_used(const struct vfioctl_gpu *gpu)
+{
+        return gpu->claim.is_live || gpu->n_holders > 0;
+}
+
+/* A pass is for all cards of a kind, so the first that can be tried now speaks for them, or else the first.
+ */
 static int speaks_for_kind(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu, bool *ret)
 {
-        *ret = false;
-        for (size_t i = 0; i < snapshot->n_gpus; i++) {
+        const struct vfioctl_gpu *speaker = NULL;
+
+        for (size_t i = 0; i < snapshot->n_gpus && (!speaker || is_used(speaker)); i++) {
                 const struct vfioctl_gpu *other = snapshot->gpus[i];
                 bool is_ready;
-                if (other->on_board || !same_kind(other, gpu))
+                if (other->on_board || !same_kind(other, gpu) || (speaker && is_used(other)))
                         continue;
                 int r = gpu_can_be_handed_out(snapshot, other, &is_ready);
                 if (r < 0)
                         return r;
-                if (is_ready) {
-                        *ret = other == gpu;
-                        return 0;
-                }
+                if (is_ready)
+                        speaker = other;
         }
+        *ret = speaker == gpu;
         return 0;
 }
 

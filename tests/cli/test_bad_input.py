@@ -111,7 +111,7 @@ expand(Typed, [(f"{i:02} {words[:50]}", words, code, said) for i, (words, code, 
 
 class Help(Case):
     def test_every_verb(self):
-        verbs = ["list", "show", "check", "to-vm", "to-host", "assign", "unassign", "config", "setup", "undo"]
+        verbs = ["list", "show", "tree", "check", "to-vm", "to-host", "assign", "unassign", "config", "setup", "undo"]
         text = self.code(0, run("--help")).out
         for verb in verbs:
             self.assertIn(f"\n  {verb} ", text)

@@ -20,7 +20,7 @@ def attributes():
     """What there is to read about one GPU, and about the machine."""
     for name in ("class", "vendor", "device", "subsystem_vendor", "subsystem_device", "revision", "boot_vga", "numa_node",
                  "driver_override", "modalias", "resource", "config", "reset_method", "power_state", "max_link_width",
-                 "driver", "iommu_group", "uevent", "drm", "power"):
+                 "current_link_width", "current_link_speed", "driver", "iommu_group", "uevent", "drm", "power"):
         yield f"{DEVICES}/{GPU}/{name}"
     for name in ("class", "vendor", "driver", "driver_override", "iommu_group"):
         yield f"{DEVICES}/{AUDIO}/{name}"
@@ -34,6 +34,8 @@ def attributes():
                 "sys/bus/pci/drivers/nouveau/unbind", "sys/bus/pci/drivers_probe", "sys/class/vtconsole",
                 "sys/class/vtconsole/vtcon1/name", "sys/class/vtconsole/vtcon1/bind", "sys/class/graphics/fb0",
                 "sys/class/drm", "sys/class/drm/card1/dev", "sys/dev/block", "sys/dev/char", "sys/class/net",
+                "sys/devices/system/node", "sys/devices/system/node/node1/cpulist", "sys/class/dmi/id/board_name",
+                "sys/devices/system/cpu/cpu14/topology/physical_package_id", "proc/sys/kernel/hostname",
                 "proc/self/mountinfo", "proc/swaps", "proc/net/route", "proc/net/ipv6_route", "proc/4711/fd",
                 "proc/4711/comm", "proc/4711/cgroup", "proc/4711/maps", "dev/vfio",
                 "run/vfioctl", "run/vfioctl/lock", f"run/vfioctl/lock/{GPU}", f"run/vfioctl/stuck/{GPU}", "run/vfioctl/stuck",
@@ -146,7 +148,8 @@ class Broken(Case):
         base = outside()
         beyond = harness.read_tree(base, ())
         for args in ([("list",)] if name.startswith("proc") else []) + [
-                ("list", "--json"), ("check", "--json"), ("show", GPU), ("to-vm", GPU, "--dry-run")]:
+                ("list", "--json"), ("check", "--json"), ("show", GPU), ("tree", "--all"),
+                ("to-vm", GPU, "--dry-run")]:
             self.sane(args, host.cli(*args, timeout=20))
         self.assertEqual(host.log(), [])
         if not any(part in name for part in FAKE_KERNELS_OWN):

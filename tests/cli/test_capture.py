@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -46,12 +47,19 @@ class Capture(Case):
     def same(self, host, unpacked, *more):
         """What is seen of it, but for those who use it."""
         gpus = [gpu["name"] for gpu in host.gpus(fake=False)]
-        for args in (("list",), ("list", "--json"), ("check",), ("check", "--json"), ("config",), *more, *[("show", gpu) for gpu in gpus],
+        for args in (("list",), ("list", "--json"), ("tree", "--all"), ("tree", "--json"), ("check",), ("check", "--json"), ("config",), *more, *[("show", gpu) for gpu in gpus],
                      *[("show", gpu, "--json") for gpu in gpus]):
             here, there = host.cli(*args, fake=False), unpacked.cli(*args, fake=False)
-            self.assertEqual((here.code, here.out.replace(host.root, ""), here.err.replace(host.root, "")),
-                             (there.code, there.out.replace(unpacked.root, ""), there.err.replace(unpacked.root, "")), args)
+            self.assertEqual((here.code, self.nameless(here.out, args).replace(host.root, ""), here.err.replace(host.root, "")),
+                             (there.code, self.nameless(there.out, args).replace(unpacked.root, ""),
+                              there.err.replace(unpacked.root, "")), args)
         return gpus
+
+    def nameless(self, out, args):
+        """The tree begins with the host's name, which is not taken along."""
+        if args[0] != "tree":
+            return out
+        return re.sub(r'"host": .*', "", out) if "--json" in args else re.sub(r"\A\S+", "", out)
 
 
 class Same(Capture):

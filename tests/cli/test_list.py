@@ -243,6 +243,8 @@ class Check(Case):
             self.assertLessEqual({"severity", "code", "gpu", "text", "fix"}, set(finding))
             self.assertIn(finding["severity"], ("refusal", "warning", "note"))
             self.assertRegex(finding["code"], r"^[a-z]+(-[a-z]+)*$")
+            if finding["code"] == "untried":
+                continue
             self.assertRegex(finding["gpu"], r"^[0-9a-f]{4,8}:..:..\..$")
             self.assertTrue(finding["text"])
             named.add((finding["gpu"][5:], finding["code"]))
@@ -261,7 +263,7 @@ class Check(Case):
         self.assertEqual([finding["gpu"] for finding in result.json["findings"]], ["0000:03:00.0"])
 
     def test_quiet(self):
-        result = self.code(0, run("-q", "--root", template("gtx690"), "check", "1a"))
+        result = self.code(0, run("-q", "--root", template("gtx690"), "check", "1b"))
         self.assertEqual((result.out, result.err), ("", ""))
 
 

@@ -253,6 +253,12 @@ class Kernels(Try):
         self.assertEqual(self.told(), [("untried", "note", "0000:83:00.0")])
         self.code(0, self.now.cli("check"))
 
+    def test_one_that_is_free_speaks(self):
+        self.on("gtx690", "--holder", "83:00.0=4711,blender,")
+        self.assertEqual(self.told(), [("untried", "note", "0000:84:00.0")])
+        self.on("gtx690", "--holder", "83:00.0=4711,blender,", "--holder", "84:00.0=4712,blender,")
+        self.assertEqual(self.told(), [("untried", "note", "0000:83:00.0")])
+
     def test_this_kernel(self):
         self.on("gtx690")
         self.remember("5.10.0-1-amd64")

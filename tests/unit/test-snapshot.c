@@ -173,12 +173,43 @@ static void test_few_descriptors(void **state)
         root_free(root);
 }
 
+static void test_board(void **state)
+{
+        char *root = root_from_host("x10drh-3xv340", NULL);
+        struct vfioctl_ctx *ctx = root_ctx(root);
+        const struct vfioctl_gpu *gpu = NULL;
+
+        (void)state;
+        struct vfioctl_snapshot *none = take(ctx, 0);
+        assert_null(vfioctl_snapshot_host_name(none));
+        assert_null(vfioctl_snapshot_board_name(none));
+        assert_int_equal(vfioctl_snapshot_node_count(none), 0);
+        (void)vfioctl_snapshot_free(none);
+
+        struct vfioctl_snapshot *snapshot = take(ctx, VFIOCTL_SNAPSHOT_BOARD);
+        assert_string_equal(vfioctl_snapshot_host_name(snapshot), "x10drh-3xv340");
+        assert_string_equal(vfioctl_snapshot_board_name(snapshot), "X10DRH-iT");
+        assert_int_equal(vfioctl_snapshot_node_count(snapshot), 2);
+        for (size_t i = 0; i < 3; i++) {
+                int expected = i < 2 ? (int)i : -1;
+                assert_int_equal(vfioctl_snapshot_node_number(snapshot, i), expected);
+                assert_int_equal(vfioctl_snapshot_node_package(snapshot, i), expected);
+        }
+        /* Both dies hang below the switch on the card; what lies above is the board's. */
+        assert_int_equal(vfioctl_snapshot_find(snapshot, "1a", &gpu), 0);
+        assert_string_equal(vfioctl_gpu_card_address(gpu), "0000:02:00.0");
+        assert_int_equal(vfioctl_snapshot_find(snapshot, "1b", &gpu), 0);
+        assert_string_equal(vfioctl_gpu_card_address(gpu), "0000:02:00.0");
+        (void)vfioctl_snapshot_free(snapshot);
+        (void)vfioctl_ctx_free(ctx);
+        root_free(root);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_hosts),
-                cmocka_unit_test(test_serial),
-                cmocka_unit_test(test_errors),
+                cmocka_unit_test(test_hosts),           cmocka_unit_test(test_serial),
+                cmocka_unit_test(test_errors),          cmocka_unit_test(test_board),
                 cmocka_unit_test(test_few_descriptors),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

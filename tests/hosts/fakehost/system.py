@@ -38,6 +38,8 @@ def numa(tree, host):
         tree.attrs(f"sys/devices/system/node/node{n['node']}",
                    {"cpulist": n["cpulist"], "cpumap": cpu_mask(cpus),
                     "distance": " ".join("10" if i == n["node"] else "21" for i in ids)})
+        for cpu in cpus:
+            tree.attrs(f"sys/devices/system/cpu/cpu{cpu}/topology", {"physical_package_id": n.get("socket", n["node"])})
     online = f"0-{max(every)}"
     tree.attrs("sys/devices/system/cpu", {"online": online, "possible": online, "present": online})
 
@@ -153,6 +155,7 @@ def build(tree, host, classes, options):
     tree.put("proc/version", f"Linux version {RELEASE} (debian-kernel@lists.debian.org) #1 SMP PREEMPT_DYNAMIC\n")
     tree.put("sys/kernel/uevent_seqnum", "4711\n", 0o444)
     tree.put("proc/sys/kernel/osrelease", RELEASE + "\n")
+    tree.put("proc/sys/kernel/hostname", host.data.get("machine", "host") + "\n")
     tree.put("proc/modules", modules(host, options))
     tree.put("proc/devices", "Character devices:\n 10 misc\n 29 fb\n116 alsa\n195 nvidia\n226 drm\n243 vfio\n511 kfd\n"
              "\nBlock devices:\n  8 sd\n254 device-mapper\n259 blkext\n")
