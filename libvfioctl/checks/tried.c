@@ -49,7 +49,12 @@ static bool is_used(const struct vfioctl_gpu *gpu)
 static int speaks_for_kind(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu, bool *ret)
 {
         const struct vfioctl_gpu *speaker = NULL;
+        bool can_speak;
 
+        *ret = false;
+        int s = gpu_can_be_handed_out(snapshot, gpu, &can_speak);
+        if (s < 0 || !can_speak)
+                return s;
         for (size_t i = 0; i < snapshot->n_gpus && (!speaker || is_used(speaker)); i++) {
                 const struct vfioctl_gpu *other = snapshot->gpus[i];
                 bool is_ready;
