@@ -94,6 +94,11 @@ void capability_read(int dir, struct vfioctl_function *function)
         }
         if (config.size < 64)
                 return;
+        /* What nobody answers reads as ones; a virtual function has no vendor of its own: SR-IOV, 9.3.4.1.1.
+         */
+        function->is_silent = !function->is_virtual && get(&config, PCI_VENDOR_ID, 2) == 0xffff;
+        if (function->is_silent)
+                return;
         function->is_multifunction = get(&config, PCI_HEADER_TYPE, 1) & 0x80;
         if ((get(&config, PCI_HEADER_TYPE, 1) & 0x7f) == PCI_HEADER_TYPE_BRIDGE) {
                 function->secondary_bus = (uint8_t)get(&config, PCI_SECONDARY_BUS, 1);

@@ -100,10 +100,7 @@ int check_hardware(const struct vfioctl_snapshot *snapshot, const struct vfioctl
 
 /* What an admin is told of a GPU besides. */
 static const gpu_check gpu_checks[] = {
-        check_isolation,
-        check_window,
-        check_link,
-        check_node,
+        check_isolation, check_window, check_link, check_node, check_untried,
 };
 
 /* What an admin is told of the host. */
@@ -150,6 +147,8 @@ static int check_one(const struct vfioctl_snapshot *snapshot, const struct vfioc
 {
         int r = check_hardware(snapshot, gpu, NULL, findings);
         if (r >= 0)
+                r = check_tried(gpu, findings);
+        if (r >= 0)
                 r = check_more(snapshot, gpu, findings);
         if (r >= 0)
                 r = check_holders(gpu, VFIOCTL_NOTE, findings);
@@ -187,13 +186,26 @@ VFIOCTL_EXPORT int vfioctl_check(const struct vfioctl_snapshot *snapshot, const 
         return r;
 }
 
-VFIOCTL_EXPORT bool vfioctl_gpu_is_ready(const struct vfioctl_snapshot *snapshot,
-                                         const struct vfioctl_gpu *gpu)
+int gpu_can_be_handed_out(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu, bool *ret)
 {
         _cleanup_findings_ struct vfioctl_findings *findings = NULL;
 
-        return vfioctl_findings_new(&findings) >= 0 && check_hardware(snapshot, gpu, NULL, findings) >= 0 &&
-               !vfioctl_findings_have_refusal(findings);
+        int r = vfioctl_findings_new(&findings);
+        if (r >= 0)
+                r = check_hardware(snapshot, gpu, NULL, findings);
+        if (r < 0)
+                return r;
+        *ret = !vfioctl_findings_have_refusal(findings);
+        return 0;
+}
+
+VFIOCTL_EXPORT bool vfioctl_gpu_is_ready(const struct vfioctl_snapshot *snapshot,
+                                         const struct vfioctl_gpu *gpu)
+{
+        bool ready;
+
+        return gpu_can_be_handed_out(snapshot, gpu, &ready) >= 0 && ready &&
+               (!gpu->proof || gpu->proof->passed);
 }
 
 /* ---- an intent ---- */
@@ -210,6 +222,8 @@ static int check_item(const struct vfioctl_snapshot *snapshot, const struct vfio
         if (item->vm) {
                 r = check_assigned(gpu, vms, item->vm,
                                    flags & VFIOCTL_PLAN_SHARE ? VFIOCTL_NOTE : VFIOCTL_REFUSAL, findings);
+                if (r >= 0)
+                        r = check_tried(gpu, findings);
                 if (r >= 0 && !(flags & VFIOCTL_PLAN_SHARE))
                         r = check_group_vms(item, vms, intent, findings);
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "model.h"
+#include "checks/checks.h"
 #include "text.h"
 
 /*
@@ -34,6 +34,8 @@ static int gpu_is_free(const struct choice *choice, const struct vfioctl_gpu *gp
                        const struct vfioctl_intent *intent, struct vfioctl_findings *findings)
 {
         int r = check_hardware(choice->snapshot, gpu, intent, findings);
+        if (r >= 0)
+                r = check_tried(gpu, findings);
         if (r >= 0)
                 r = check_assigned(gpu, choice->vms, NULL, VFIOCTL_REFUSAL, findings);
         if (r >= 0)
@@ -228,6 +230,8 @@ static int explain(const struct choice *choice, const struct vfioctl_request *re
                 int r = vfioctl_findings_new(&own);
                 if (r >= 0)
                         r = check_hardware(choice->snapshot, gpu, NULL, own);
+                if (r >= 0)
+                        r = check_tried(gpu, own);
                 if (r >= 0)
                         r = check_assigned(gpu, choice->vms, request->vm, VFIOCTL_REFUSAL, own);
                 if (r >= 0)

@@ -6,6 +6,23 @@ VFIOCTL_EXPORT struct vfioctl_link vfioctl_function_link(const struct vfioctl_fu
         return function->link;
 }
 
+VFIOCTL_EXPORT bool vfioctl_function_answers(const struct vfioctl_function *function)
+{
+        return !function->is_silent;
+}
+
+VFIOCTL_EXPORT enum vfioctl_proof vfioctl_gpu_proof(const struct vfioctl_gpu *gpu)
+{
+        if (!gpu->proof)
+                return VFIOCTL_UNPROVED;
+        return gpu->proof->passed ? VFIOCTL_PROOF_PASSED : VFIOCTL_PROOF_FAILED;
+}
+
+VFIOCTL_EXPORT const char *vfioctl_gpu_proof_reason(const struct vfioctl_gpu *gpu)
+{
+        return gpu->proof ? gpu->proof->reason : NULL;
+}
+
 VFIOCTL_EXPORT const char *vfioctl_snapshot_kernel(const struct vfioctl_snapshot *snapshot)
 {
         return snapshot->facts.kernel;

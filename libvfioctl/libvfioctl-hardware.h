@@ -26,6 +26,43 @@ struct vfioctl_link {
 /** Zeros without VFIOCTL_SNAPSHOT_DETAILS (of bridges: VFIOCTL_SNAPSHOT_PATHS). Since 0.1. */
 struct vfioctl_link vfioctl_function_link(const struct vfioctl_function *function);
 
+/* ---- trying ---------------------------------------------------------------------------------------- */
+
+/** False when its configuration space reads all ones: it does not answer. VFIOCTL_SNAPSHOT_DETAILS. Since
+ * 0.1. */
+bool vfioctl_function_answers(const struct vfioctl_function *function);
+
+/**
+ * Whether the GPU, or one of its kind (vendor, device, subsystem, revision), was handed out and taken back on
+ * the kernel that runs, to try it. A failure is of this GPU alone. Since 0.1.
+ */
+enum vfioctl_proof { VFIOCTL_UNPROVED, VFIOCTL_PROOF_PASSED, VFIOCTL_PROOF_FAILED };
+/** As remembered; UNPROVED also without VFIOCTL_SNAPSHOT_DETAILS. One that failed is not ready. Since 0.1. */
+enum vfioctl_proof vfioctl_gpu_proof(const struct vfioctl_gpu *gpu);
+/** Why it failed, or NULL. Since 0.1. */
+const char *vfioctl_gpu_proof_reason(const struct vfioctl_gpu *gpu);
+
+/**
+ * What stands against handing the GPU to a throwaway VM now: besides all that stands against handing it out,
+ * its users, and VMs that run with a GPU of its IOMMU group. `vms` may be NULL. Pure. Since 0.1.
+ */
+int vfioctl_check_trial(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                        const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings);
+
+/** How a try ended. Since 0.1. */
+struct vfioctl_trial {
+        bool passed;
+        unsigned int runs;
+        const char *reason; /**< one line, or NULL */
+};
+/**
+ * Remembers it for the kernel that runs: a pass for all GPUs of this kind, a failure for this one until it
+ * passes.
+ * -EINVAL for a reason that is no line; errors of writing. Since 0.1.
+ */
+int vfioctl_trial_record(const struct vfioctl_ctx *ctx, const struct vfioctl_gpu *gpu,
+                         const struct vfioctl_trial *trial);
+
 /* ---- the board ----------------------------------------------------------------------------------- */
 
 /**

@@ -533,6 +533,7 @@ struct vfioctl_lock *vfioctl_lock_free(struct vfioctl_lock *lock);
 }
 #endif
 
+#include "libvfioctl-capture.h"
 #include "libvfioctl-hardware.h"
 #include "libvfioctl-runtime.h"
 

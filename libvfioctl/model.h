@@ -32,6 +32,7 @@ struct vfioctl_function {
         bool is_boot_vga;
         bool is_console; /* its framebuffer carries the VT console */
         bool is_stuck;
+        bool is_silent; /* its configuration space reads all ones: it does not answer */
         bool has_ids;
         bool has_gpu_detail;
         bool has_detail;
@@ -82,6 +83,13 @@ struct claim {
         bool is_live; /* the daemon that will tell of the VM's end is there */
 };
 
+/* How cards like a GPU did on a kernel when they were tried. */
+struct proof {
+        char *kernel;
+        bool passed;
+        char *reason; /* of a failure, or NULL */
+};
+
 struct vfioctl_gpu {
         char *name;
         bool has_short_name;
@@ -104,6 +112,9 @@ struct vfioctl_gpu {
         struct vfioctl_function **path; /* borrowed */
         size_t n_path;
         struct vfioctl_group *group; /* borrowed, or NULL */
+        struct proof *proofs;        /* by kernel, in no order */
+        size_t n_proofs;
+        const struct proof *proof; /* that of the kernel that runs, or NULL; borrowed */
         struct vfioctl_holder *holders;
         size_t n_holders;
 };
@@ -335,6 +346,12 @@ const struct intent_item *intent_find(const struct vfioctl_intent *intent, const
  */
 int check_hardware(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
                    const struct vfioctl_intent *intent, struct vfioctl_findings *findings);
+
+/* How cards like it did on this kernel, or NULL. */
+const struct proof *gpu_proof_on(const struct vfioctl_gpu *gpu, const char *kernel);
+
+/* True when neither the hardware nor the host's needs stand against it. */
+int gpu_can_be_handed_out(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu, bool *ret);
 
 /* Processes that hold it, as findings of this severity. */
 int check_holders(const struct vfioctl_gpu *gpu, enum vfioctl_severity severity,

@@ -18,6 +18,8 @@
 #define PATH_CLASS_VTCONSOLE "/sys/class/vtconsole"
 #define PATH_CLASS_NET       "/sys/class/net"
 #define PATH_CLASS_VFIO      "/sys/class/vfio"
+#define PATH_CLASS_IOMMU     "/sys/class/iommu"
+#define PATH_SYSTEM          "/sys/devices/system"
 #define PATH_IOMMU_GROUPS    "/sys/kernel/iommu_groups"
 #define PATH_DMI_TABLE       "/sys/firmware/dmi/tables/DMI"
 #define PATH_UEVENT_SEQNUM   "/sys/kernel/uevent_seqnum"
@@ -52,6 +54,7 @@
 
 #define PATH_DEV         "/dev"
 #define PATH_DEV_NULL    PATH_DEV "/null"
+#define PATH_DEV_KVM     PATH_DEV "/kvm"
 #define PATH_DEV_LOG     PATH_DEV "/log"
 #define PATH_DEV_VFIO    PATH_DEV "/vfio"
 #define PATH_LIB_MODULES "/lib/modules"
@@ -96,14 +99,16 @@
 #define PATH_QEMU_SHARE       "/usr/share/qemu"
 #define PATH_QEMU_DESCRIPTORS PATH_QEMU_SHARE "/firmware"
 
-#define PATH_ETC_DIR  "/etc"
-#define PATH_LIB_DIR  "/usr/lib"
-#define CONFIG_NAME   "vfioctl"
-#define CONFIG_SUFFIX "conf"
+#define PATH_ETC_DIR      "/etc"
+#define PATH_ETC_HOSTNAME "/etc/hostname"
+#define PATH_LIB_DIR      "/usr/lib"
+#define CONFIG_NAME       "vfioctl"
+#define CONFIG_SUFFIX     "conf"
 
 /* What setup and undo touch, and ask. */
 #define PATH_SETUP_CONFIG     PATH_ETC_DIR "/vfioctl/vfioctl.conf.d/10-setup.conf"
 #define PATH_SETUP_RECORD     "/var/lib/vfioctl/setup"
+#define PATH_TRIED            "/var/lib/vfioctl/tried"     /* how kinds of cards did, one for each kernel */
 #define PATH_INITRAMFS_COPIES "/var/lib/vfioctl/initramfs" /* of the boot policy, one for each kernel */
 #define PATH_BOOT_WANTED      PATH_ETC_DIR "/systemd/system/sysinit.target.wants/vfioctl-boot.service"
 #define PATH_TIMER_WANTED     PATH_ETC_DIR "/systemd/system/timers.target.wants/vfioctl-reconcile.timer"

@@ -102,6 +102,9 @@ VFIOCTL_EXPORT bool vfioctl_hook_is_live(const struct vfioctl_ctx *ctx)
         if (!vfioctl_hook_is_installed(ctx) || host_read(ctx, PATH_RUN_HOOK, text, sizeof(text)) <= 0 ||
             sscanf(text, "%d %23s", &pid, start) != 2)
                 return false;
+        /* A captured host has no processes: there PID 0 tells that the daemon called. */
+        if (!ctx->is_live && pid == 0)
+                return true;
         /* One that went to sleep calls us first thing when it wakes up. */
         return runtime_process_is(pid, start) || (ctx->is_live && !libvirt_runs(ctx));
 }

@@ -7,6 +7,7 @@
 #include "names.h"
 #include "needs.h"
 #include "topology.h"
+#include "tried.h"
 
 #include <fcntl.h>
 
@@ -144,6 +145,7 @@ static struct vfioctl_gpu *gpu_free(struct vfioctl_gpu *gpu)
                 free(gpu->holders[i].node);
         }
         free(gpu->holders);
+        proofs_clear(gpu);
         free(gpu->claim.text);
         free(gpu->claim.uuid);
         free(gpu->claim.name);
@@ -530,6 +532,8 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned i
                 r = needs_find(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_FACTS)
                 r = facts_read(ctx, snapshot);
+        if (r >= 0 && flags & VFIOCTL_SNAPSHOT_DETAILS)
+                r = tried_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_BOARD)
                 r = board_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_HOLDERS)

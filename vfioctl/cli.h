@@ -32,6 +32,8 @@ enum verb_option {
         OPTION_NO_INITRAMFS = 1 << 20,
         OPTION_ANY_CONFIG = 1 << 21, /* no option: runs whatever the configuration is like */
         OPTION_WATCH = 1 << 22,
+        OPTION_SERIALS = 1 << 24,
+        OPTION_RUNS = 1 << 25,
         OPTION_OWN_CONFIG = 1 << 23, /* no option: reads the configuration by itself */
         OPTION_ALL = 1 << 26,
         OPTION_SVG = 1 << 27,
@@ -59,6 +61,8 @@ struct options {
         bool timer;
         bool cron;
         bool no_initramfs;
+        bool with_serials;
+        unsigned int runs; /* 0: not given */
 };
 
 /* What every verb gets. */

@@ -19,6 +19,13 @@ struct json_object *json_number_or_null(int value)
         return value < 0 ? NULL : json_object_new_int(value);
 }
 
+struct json_object *json_proof(const struct vfioctl_gpu *gpu)
+{
+        enum vfioctl_proof proof = vfioctl_gpu_proof(gpu);
+
+        return proof == VFIOCTL_UNPROVED ? NULL : json_object_new_boolean(proof == VFIOCTL_PROOF_PASSED);
+}
+
 void json_put(struct json_object *object, const char *key, struct json_object *value)
 {
         if (json_object_object_add(object, key, value) < 0)

@@ -15,6 +15,8 @@ void json_append(struct json_object *array, struct json_object *value);
 void json_add_findings(struct json_object *array, const struct vfioctl_findings *findings);
 /* "alias", "ours" and "idle": what the configuration says of it. */
 void json_add_policy(struct json_object *object, const struct vfioctl_gpu *gpu);
+/* true or false as the last try on this kernel ended, or null. */
+struct json_object *json_proof(const struct vfioctl_gpu *gpu);
 /* {"changes":[...],"findings":[...],"exit_code":N} on stdout. */
 void print_reconcile_json(const struct vfioctl_findings *changes, const struct vfioctl_findings *problems,
                           int code);

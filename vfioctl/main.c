@@ -48,6 +48,12 @@ static const struct verb verbs[] = {
         {"unassign", "VM...", "take GPUs out of VMs",
          "Takes GPUs (all, or those given with --gpu) out of the VMs' definitions. The GPUs stay in mode vm.",
          OPTION_DRY_RUN | OPTION_GPU, 1, ANY_NUMBER, NULL, NULL},
+        {"try", "GPU", "prove that a GPU comes back from a VM",
+         "Starts and stops a throwaway VM with the GPU, three times, and looks at the GPU after each. What "
+         "came "
+         "of it is\n"
+         "remembered for such cards and this kernel. The GPU goes back to the mode that it had.",
+         OPTION_DRY_RUN | OPTION_RUNS, 1, 1, NULL, NULL},
         {"boot", "[GPU...]", "bind the GPUs that are for VMs, as at boot",
          "Takes the GPUs that the configuration gives to VMs to mode vm, as it is done at boot and when a "
          "card is "
@@ -65,6 +71,11 @@ static const struct verb verbs[] = {
          "was cut off.\n"
          "Safe at any time and next to anything; silent when nothing changed. For cron or a timer.",
          OPTION_DRY_RUN, 0, 0, NULL, quick_reconcile},
+        {"capture", "FILE", "this host as an archive, for a bug report",
+         "Writes all that vfioctl reads of this host into an archive (.tar, .tar.gz, .tar.xz, or - for "
+         "standard output),\n"
+         "without serial numbers, MAC addresses and host names. Unpacked, vfioctl --root takes it.",
+         OPTION_DRY_RUN | OPTION_SERIALS | OPTION_ANY_CONFIG, 1, 1, NULL, NULL},
         {"config", "", "the configuration, and where it is from",
          "Prints every key of the configuration with the value that holds, and the file and line that it is "
          "from.\n"

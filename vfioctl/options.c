@@ -20,6 +20,8 @@ enum {
         KEY_CRON,
         KEY_NO_INITRAMFS,
         KEY_WATCH,
+        KEY_SERIALS,
+        KEY_RUNS,
         KEY_ALL,
         KEY_SVG,
 };
@@ -45,6 +47,10 @@ static const struct description {
          "have cron run vfioctl reconcile every minute"},
         {"no-initramfs", no_argument, KEY_NO_INITRAMFS, OPTION_NO_INITRAMFS, "--no-initramfs",
          "leave the initramfs as it is"},
+        {"runs", required_argument, KEY_RUNS, OPTION_RUNS, "--runs N",
+         "so many times into a VM and back (3)"},
+        {"with-serials", no_argument, KEY_SERIALS, OPTION_SERIALS, "--with-serials",
+         "leave serial numbers, MAC addresses and host names in"},
         {"dry-run", no_argument, KEY_DRY_RUN, OPTION_DRY_RUN, "--dry-run",
          "print the steps and change nothing"},
         {"early", no_argument, KEY_EARLY, OPTION_EARLY, "--early",
@@ -166,13 +172,17 @@ static int read_option(struct options *options, int key, const char *argument)
         case KEY_NO_INITRAMFS:
                 options->no_initramfs = true;
                 return 0;
+        case KEY_SERIALS:
+                options->with_serials = true;
+                return 0;
         case KEY_COUNT:
+        case KEY_RUNS:
                 if (util_parse_u64(argument, 10, 64, &number) < 0 || number == 0) {
-                        complain("--count %s: give a number from 1 to 64",
+                        complain("--%s %s: give a number from 1 to 64", key == KEY_COUNT ? "count" : "runs",
                                  printable(argument, text, sizeof(text)));
                         return -EINVAL;
                 }
-                options->count = (unsigned int)number;
+                *(key == KEY_COUNT ? &options->count : &options->runs) = (unsigned int)number;
                 return 0;
         case KEY_GPU: {
                 int r = util_grow(&options->gpus, &options->allocated_gpus, options->n_gpus + 1,

@@ -10,6 +10,7 @@ VFIOCTL_EXPORT report_fn vfioctl_report(struct cli *cli)
                 {"list", verb_list},     {"show", verb_show},         {"check", verb_check},
                 {"assign", verb_assign}, {"unassign", verb_unassign}, {"reconcile", verb_reconcile},
                 {"config", verb_config}, {"setup", verb_setup},       {"undo", verb_undo},
+                {"status", verb_status}, {"capture", verb_capture},   {"try", verb_try},
                 {"status", verb_status}, {"tree", verb_tree},
         };
 

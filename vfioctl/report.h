@@ -25,6 +25,8 @@ int verb_config(struct cli *cli);
 int verb_setup(struct cli *cli);
 int verb_undo(struct cli *cli);
 int verb_status(struct cli *cli);
+int verb_capture(struct cli *cli);
+int verb_try(struct cli *cli);
 int verb_tree(struct cli *cli);
 
 int print_plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findings *more);

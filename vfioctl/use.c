@@ -78,7 +78,9 @@ const char *ready_text(const struct vfioctl_snapshot *snapshot, const struct vfi
 {
         if (vfioctl_gpu_is_on_board(gpu) || vfioctl_gpu_is_boot_display(gpu))
                 return "never";
-        return vfioctl_gpu_is_ready(snapshot, gpu) ? "yes" : "no";
+        if (!vfioctl_gpu_is_ready(snapshot, gpu))
+                return "no";
+        return vfioctl_gpu_proof(gpu) == VFIOCTL_PROOF_PASSED ? "yes (tried)" : "yes";
 }
 
 const char *size_text(uint64_t bytes, char buffer[24])

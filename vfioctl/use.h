@@ -6,7 +6,7 @@
 
 /* Who uses a GPU, in a few words: "game1 (running)", "ollama.service", "console", "?" or "". Caller frees. */
 int use_text(const struct vfioctl_gpu *gpu, const struct vfioctl_vms *vms, bool vms_known, char **ret);
-/* "yes", "no" or "never". */
+/* "yes", "yes (tried)", "no" or "never". */
 const char *ready_text(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu);
 /* "8G", "256M", or "-" when it is not known. */
 const char *size_text(uint64_t bytes, char buffer[24]);

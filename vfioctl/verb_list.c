@@ -238,6 +238,7 @@ static struct json_object *gpu_json(const struct row *row, const struct vfioctl_
         json_put(object, "numa_node", json_number_or_null(vfioctl_gpu_numa_node(gpu)));
         json_put(object, "vram", json_object_new_int64((int64_t)vfioctl_gpu_vram(gpu)));
         json_put(object, "ready", json_object_new_boolean(vfioctl_gpu_is_ready(row->snapshot, gpu)));
+        json_put(object, "tried", json_proof(gpu));
         if (use_text(gpu, row->vms, row->vms_known, &used) >= 0)
                 json_put(object, "used_by", json_string(used));
         for (size_t i = 0; row->vms && i < vfioctl_vms_count(row->vms); i++)

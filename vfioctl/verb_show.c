@@ -175,6 +175,7 @@ static int show_json(const struct vfioctl_snapshot *snapshot, const struct vfioc
         json_put(object, "vram", json_object_new_uint64(vfioctl_gpu_vram(gpu)));
         json_put(object, "numa_node", json_number_or_null(vfioctl_gpu_numa_node(gpu)));
         json_put(object, "ready", json_object_new_boolean(vfioctl_gpu_is_ready(snapshot, gpu)));
+        json_put(object, "tried", json_proof(gpu));
         json_put(object, "boot_display", json_object_new_boolean(vfioctl_gpu_is_boot_display(gpu)));
         json_put(object, "stuck", json_object_new_boolean(vfioctl_gpu_is_stuck(gpu)));
         for (size_t i = 0; vms && i < vfioctl_vms_count(vms); i++)

@@ -32,6 +32,9 @@ int virt_load(struct virt_calls *ret)
             !resolve(calls.library, "vfioctl_virt_read", &calls.read) ||
             !resolve(calls.library, "vfioctl_virt_define", &calls.define) ||
             !resolve(calls.library, "vfioctl_virt_start", &calls.start) ||
+            !resolve(calls.library, "vfioctl_virt_create", &calls.create) ||
+            !resolve(calls.library, "vfioctl_virt_destroy", &calls.destroy) ||
+            !resolve(calls.library, "vfioctl_virt_versions", &calls.versions) ||
             !resolve(calls.library, "vfioctl_domain_parse", &calls.domain_parse) ||
             !resolve(calls.library, "vfioctl_domain_free", &calls.domain_free) ||
             !resolve(calls.library, "vfioctl_domain_format", &calls.domain_format) ||

@@ -20,6 +20,9 @@ struct virt_calls {
         __typeof__(vfioctl_virt_read) *read;
         __typeof__(vfioctl_virt_define) *define;
         __typeof__(vfioctl_virt_start) *start;
+        __typeof__(vfioctl_virt_create) *create;
+        __typeof__(vfioctl_virt_destroy) *destroy;
+        __typeof__(vfioctl_virt_versions) *versions;
         __typeof__(vfioctl_domain_parse) *domain_parse;
         __typeof__(vfioctl_domain_free) *domain_free;
         __typeof__(vfioctl_domain_format) *domain_format;

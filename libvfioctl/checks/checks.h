@@ -23,6 +23,8 @@ int check_display(const struct vfioctl_gpu *gpu, enum vfioctl_severity severity,
 
 /* BARs without an address, and what of the firmware's lies in one. */
 int check_memory(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings);
+/* That the last try on this kernel failed: such a GPU is not given to a VM, but one that has it keeps it. */
+int check_tried(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings);
 
 /* ---- what an admin is told besides: rows of the tables in check.c ---- */
 
@@ -69,5 +71,9 @@ bool list_has_module(const char *list, const char *module);
 /* "take WORD out of the kernel's command line ..., and reboot". */
 int cmdline_fix(const char *what, const char *word, char **ret);
 #define CMDLINE_PLACE "the kernel's command line (GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub)"
+
+/* Whether cards like it were tried, on the kernel that runs and on the next. */
+int check_untried(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
+                  struct vfioctl_findings *findings);
 
 #endif

@@ -1,58 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <libvirt/libvirt.h>
-#include <libvirt/virterror.h>
 #include <libxml/xmlerror.h>
 
-#include "../lazy.h"
 #include "../text.h"
-#include "connection.h"
-#include "task.h"
+#include "connection_private.h"
 
 #define LIBVIRT    "libvirt.so.0"
 #define REASON_MAX 2000 /* characters: some contain the output of a program */
 
-/* clang-format off */
-#define LIBVIRT_CALLS(X) \
-        X(virConnectClose) X(virConnectGetLibVersion) X(virConnectListAllDomains) X(virConnectOpen) X(virConnectOpenReadOnly) \
-        X(virConnectRef) X(virConnSetErrorFunc) X(virDomainCreate) X(virDomainDefineXMLFlags) \
-        X(virDomainFree) X(virDomainGetID) X(virDomainGetName) X(virDomainGetUUID) \
-        X(virDomainGetUUIDString) X(virDomainGetXMLDesc) X(virDomainHasManagedSaveImage) \
-        X(virDomainIsActive) X(virDomainIsPersistent) X(virDomainLookupByName) \
-        X(virDomainLookupByUUIDString) X(virGetLastError) X(virSetErrorFunc)
-/* clang-format on */
-#define LIBVIRT_MEMBER(function) LAZY_MEMBER(function);
 #define LIBVIRT_SYMBOL(function) LAZY_SYMBOL(struct libvirt, function),
 
-/* libvirt, loaded with the first connection: who only reads definitions does not pay for it. */
-struct libvirt {
-        LIBVIRT_CALLS(LIBVIRT_MEMBER)
-};
-
 static const struct lazy_symbol libvirt_symbols[] = {LIBVIRT_CALLS(LIBVIRT_SYMBOL)};
-
-struct vfioctl_virt {
-        struct libvirt libvirt;
-        virConnectPtr connection;
-        char *uri;
-        bool stuck;
-        bool has_until;
-        uint64_t until; /* as task_now(): when all calls are to have ended */
-};
-
-/* One call: the caller waits, the thread works. It owns all that it needs, as it may be left behind. */
-struct call {
-        struct task task;
-        void (*run)(struct call *call);
-        struct libvirt libvirt;
-        virConnectPtr connection; /* a reference of its own; for an open: what it gives */
-        bool read_only;
-        char *uri;
-        char *name;
-        char *old_xml;
-        char *new_xml;
-        listed_fn listed;
-        struct answer answer;
-};
 
 void answer_clear(struct answer *answer)
 {
@@ -63,7 +20,7 @@ void answer_clear(struct answer *answer)
         *answer = (struct answer){0};
 }
 
-static struct call *call_free(struct call *call)
+struct call *call_free(struct call *call)
 {
         if (!call)
                 return NULL;
@@ -78,7 +35,6 @@ static struct call *call_free(struct call *call)
         free(call);
         return NULL;
 }
-DEFINE_CLEANUP(struct call, call_free)
 
 static void call_destroy(struct task *task)
 {
@@ -100,8 +56,7 @@ static void call_work(struct task *task)
         call->run(call);
 }
 
-/* `virt` NULL: the call gets libvirt and the connection otherwise. */
-static int call_new(void (*run)(struct call *call), const struct vfioctl_virt *virt, struct call **ret)
+int call_new(void (*run)(struct call *call), const struct vfioctl_virt *virt, struct call **ret)
 {
         struct call *call = calloc(1, sizeof(*call));
 
@@ -141,15 +96,12 @@ static unsigned int time_left(const struct vfioctl_virt *virt, unsigned int mill
         return now < virt->until ? (unsigned int)(virt->until - now) : 0;
 }
 
-/* True when a call would be made; else it fails as one that got no answer. */
-static bool can_ask(const struct vfioctl_virt *virt)
+bool can_ask(const struct vfioctl_virt *virt)
 {
         return !virt || (!virt->stuck && time_left(virt, 1) > 0);
 }
 
-/* Runs a call on the connection and hands its answer on. */
-static int perform(struct vfioctl_virt *virt, struct call **call, unsigned int milliseconds,
-                   struct answer *answer)
+int perform(struct vfioctl_virt *virt, struct call **call, unsigned int milliseconds, struct answer *answer)
 {
         bool asked = can_ask(virt);
 
@@ -204,8 +156,7 @@ static enum failure classify(const virError *error)
         }
 }
 
-/* Takes libvirt's last error of this thread as the answer. */
-static void fail(struct call *call)
+void fail(struct call *call)
 {
         const virError *error = call->libvirt.virGetLastError();
         _cleanup_free_ char *reason = NULL;
@@ -238,7 +189,7 @@ static void run_open(struct call *call)
                 return;
         }
         call->libvirt.virConnSetErrorFunc(call->connection, NULL, silent);
-        (void)call->libvirt.virConnectGetLibVersion(call->connection, &call->answer.version);
+        (void)call->libvirt.virConnectGetLibVersion(call->connection, &call->answer.libvirt_version);
 }
 
 static void run_close(struct call *call)
@@ -373,7 +324,7 @@ static void run_list(struct call *call)
 
 /* ---- one VM ---- */
 
-static virDomainPtr look_up(struct call *call)
+virDomainPtr look_up(struct call *call)
 {
         virDomainPtr domain = call->libvirt.virDomainLookupByName(call->connection, call->name);
 
@@ -456,21 +407,6 @@ static void run_define(struct call *call)
         (void)call->libvirt.virDomainFree(defined);
 out:
         free(now);
-        (void)call->libvirt.virDomainFree(domain);
-}
-
-static void run_start(struct call *call)
-{
-        virDomainPtr domain = look_up(call);
-
-        if (!domain)
-                return;
-        if (call->libvirt.virDomainIsActive(domain) <= 0 && call->libvirt.virDomainCreate(domain) < 0) {
-                fail(call);
-                /* Somebody else was quicker. */
-                if (call->libvirt.virDomainIsActive(domain) > 0)
-                        answer_clear(&call->answer);
-        }
         (void)call->libvirt.virDomainFree(domain);
 }
 
@@ -574,22 +510,5 @@ int connection_define(struct vfioctl_virt *virt, const char *name, const char *o
         r = perform(virt, &call, CONNECTION_CHANGE_DEADLINE, answer);
         if (asked && answer->failure == FAILURE_TIMEOUT)
                 answer->failure = FAILURE_UNDEFINED;
-        return r;
-}
-
-int connection_start(struct vfioctl_virt *virt, const char *name, struct answer *answer)
-{
-        _cleanup_(call_freep) struct call *call = NULL;
-
-        int r = call_new(run_start, virt, &call);
-        if (r < 0)
-                return r;
-        r = util_copy(name, &call->name);
-        if (r < 0)
-                return r;
-        bool asked = can_ask(virt);
-        r = perform(virt, &call, CONNECTION_CHANGE_DEADLINE, answer);
-        if (asked && answer->failure == FAILURE_TIMEOUT)
-                answer->failure = FAILURE_UNSTARTED;
         return r;
 }

@@ -28,6 +28,7 @@ enum failure {
         FAILURE_TIMEOUT,     /* no answer by the deadline */
         FAILURE_UNDEFINED,   /* the same, for a definition that may have been changed or may be yet */
         FAILURE_UNSTARTED,   /* the same, for a start */
+        FAILURE_UNSTOPPED,   /* the same, for a stop */
         FAILURE_MISSING,     /* libvirt is not installed */
         FAILURE_NOT_RUNNING, /* nothing listens there */
         FAILURE_ACCESS,      /* it listens, but not to us */
@@ -44,7 +45,7 @@ struct answer {
         enum failure failure;
         char *reason;
         char *xml;
-        unsigned long version;   /* of an open: the daemon's libvirt, as libvirt counts; 0: not known */
+        unsigned long libvirt_version, hypervisor_version;
         struct vfioctl_vms *vms; /* these two for a list: the caller makes them, and listed_fn fills them */
         struct vfioctl_findings *findings;
 };
@@ -85,6 +86,11 @@ int connection_read(struct vfioctl_virt *virt, const char *name, struct answer *
 int connection_define(struct vfioctl_virt *virt, const char *name, const char *old_xml, const char *new_xml,
                       struct answer *answer);
 int connection_start(struct vfioctl_virt *virt, const char *name, struct answer *answer);
+/* A VM without a definition, which ends with the connection at the latest. */
+int connection_create(struct vfioctl_virt *virt, const char *xml, struct answer *answer);
+/* Ends it at once; one that is not there has ended. */
+int connection_destroy(struct vfioctl_virt *virt, const char *name, struct answer *answer);
+int connection_versions(struct vfioctl_virt *virt, struct answer *answer);
 void connection_set_within(struct vfioctl_virt *virt, unsigned int within);
 const char *connection_uri(const struct vfioctl_virt *virt);
 struct vfioctl_virt *connection_close(struct vfioctl_virt *virt);

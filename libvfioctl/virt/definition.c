@@ -136,6 +136,13 @@ static int refuse_vm(struct vfioctl_findings *findings, const struct vfioctl_vir
                 if (r >= 0)
                         r = util_copy("systemctl restart libvirtd", &fix);
                 break;
+        case FAILURE_UNSTOPPED:
+                result = -EIO;
+                r = util_format(&text, "libvirt does not answer; whether VM \"%s\" has ended is not known",
+                                shown);
+                if (r >= 0)
+                        r = util_copy("systemctl restart libvirtd", &fix);
+                break;
         case FAILURE_UNDEFINED:
                 result = -EIO;
                 r = util_format(&text,
@@ -196,7 +203,7 @@ VFIOCTL_EXPORT int vfioctl_virt_open_within(const char *uri, bool read_only, uns
         if (answer.failure != FAILURE_NONE && r == -EIO)
                 return refuse_connection(findings, uri ? uri : CONNECTION_URI, &answer);
         if (r >= 0)
-                r = virt_check_version(answer.version, findings);
+                r = virt_check_version(answer.libvirt_version, findings);
         if (r < 0) {
                 (void)connection_close(virt);
                 return r;
@@ -324,6 +331,39 @@ VFIOCTL_EXPORT int vfioctl_virt_start(struct vfioctl_virt *virt, const char *nam
         _cleanup_answer_ struct answer answer = {0};
 
         return explain(connection_start(virt, name, &answer), findings, virt, name, &answer);
+}
+
+VFIOCTL_EXPORT int vfioctl_virt_create(struct vfioctl_virt *virt, const struct vfioctl_domain *domain,
+                                       struct vfioctl_findings *findings)
+{
+        _cleanup_answer_ struct answer answer = {0};
+        _cleanup_free_ char *xml = NULL;
+
+        int r = vfioctl_domain_format(domain, &xml);
+        return r < 0 ? r
+                     : explain(connection_create(virt, xml, &answer), findings, virt,
+                               vfioctl_domain_name(domain), &answer);
+}
+
+VFIOCTL_EXPORT int vfioctl_virt_destroy(struct vfioctl_virt *virt, const char *name,
+                                        struct vfioctl_findings *findings)
+{
+        _cleanup_answer_ struct answer answer = {0};
+
+        return explain(connection_destroy(virt, name, &answer), findings, virt, name, &answer);
+}
+
+VFIOCTL_EXPORT int vfioctl_virt_versions(struct vfioctl_virt *virt, struct vfioctl_findings *findings,
+                                         unsigned long *ret_libvirt, unsigned long *ret_hypervisor)
+{
+        _cleanup_answer_ struct answer answer = {0};
+
+        int r = connection_versions(virt, &answer);
+        if (r < 0)
+                return explain(r, findings, virt, NULL, &answer);
+        *ret_libvirt = answer.libvirt_version;
+        *ret_hypervisor = answer.hypervisor_version;
+        return 0;
 }
 
 VFIOCTL_EXPORT int vfioctl_virt_read(struct vfioctl_virt *virt, const char *name,

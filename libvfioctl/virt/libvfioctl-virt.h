@@ -205,6 +205,21 @@ int vfioctl_virt_define(struct vfioctl_virt *virt, const char *name, const char 
  */
 int vfioctl_virt_start(struct vfioctl_virt *virt, const char *name, struct vfioctl_findings *findings);
 
+/**
+ * Starts a VM that has no definition but this one: nothing of it is left when it has ended, and it ends with
+ * the connection at the latest. -EIO and "libvirt-failed" with libvirt's reason; a start that was given up
+ * for its deadline may still happen. Since 0.1.
+ */
+int vfioctl_virt_create(struct vfioctl_virt *virt, const struct vfioctl_domain *domain,
+                        struct vfioctl_findings *findings);
+/** Ends VM `name` (or with this UUID) at once, as pulling its plug; 0 also when it has ended. Errors as
+ * above. Since 0.1. */
+int vfioctl_virt_destroy(struct vfioctl_virt *virt, const char *name, struct vfioctl_findings *findings);
+
+/** Versions of libvirt and of its hypervisor, as major * 1000000 + minor * 1000 + release. Since 0.1. */
+int vfioctl_virt_versions(struct vfioctl_virt *virt, struct vfioctl_findings *findings,
+                          unsigned long *ret_libvirt, unsigned long *ret_hypervisor);
+
 #ifdef __cplusplus
 }
 #endif

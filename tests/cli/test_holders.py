@@ -130,7 +130,7 @@ class Others(Case):
         self.assertEqual(gpus["1a"]["used_by"], "?")
         self.assertEqual(gpus["1b"]["used_by"], "?")
         self.assertIn("?", host.cli("list", "-o", "USED-BY", **other).out)
-        findings = host.cli("check", "1a", "--json", **other).json["findings"]
+        findings = host.cli("check", "1b", "--json", **other).json["findings"]
         self.assertEqual([(f["code"], f["severity"]) for f in findings], [("holders-unknown", "note")])
 
 

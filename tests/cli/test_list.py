@@ -243,6 +243,8 @@ class Check(Case):
             self.assertLessEqual({"severity", "code", "gpu", "text", "fix"}, set(finding))
             self.assertIn(finding["severity"], ("refusal", "warning", "note"))
             self.assertRegex(finding["code"], r"^[a-z]+(-[a-z]+)*$")
+            if finding["code"] == "untried":
+                continue
             self.assertRegex(finding["gpu"], r"^[0-9a-f]{4,8}:..:..\..$")
             self.assertTrue(finding["text"])
             named.add((finding["gpu"][5:], finding["code"]))
@@ -255,13 +257,13 @@ class Check(Case):
         self.assertEqual(run("--root", template(topology), "check").code, result.code)
 
     def test_one(self):
-        self.assertEqual(self.code(0, run("--root", template("gtx690"), "check", "1a", "--json")).json, {"findings": []})
-        self.assertIn("nothing stands against", self.code(0, run("--root", template("gtx690"), "check", "1a")).out)
-        result = self.code(3, run("--root", template("gtx690"), "check", "03:00.0", "1a", "--json"))
+        self.assertEqual(self.code(0, run("--root", template("gtx690"), "check", "1b", "--json")).json, {"findings": []})
+        self.assertIn("nothing stands against", self.code(0, run("--root", template("gtx690"), "check", "1b")).out)
+        result = self.code(3, run("--root", template("gtx690"), "check", "03:00.0", "1b", "--json"))
         self.assertEqual([finding["gpu"] for finding in result.json["findings"]], ["0000:03:00.0"])
 
     def test_quiet(self):
-        result = self.code(0, run("-q", "--root", template("gtx690"), "check", "1a"))
+        result = self.code(0, run("-q", "--root", template("gtx690"), "check", "1b"))
         self.assertEqual((result.out, result.err), ("", ""))
 
 

@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fuzz.h"
+#include "redact.h"
 #include "slots.h"
+
+/* Reduced, it is a table of which nothing is left to reduce. */
+static void reduce(const uint8_t *data, size_t size)
+{
+        const struct redaction redaction = {.is_off = false};
+        uint8_t *once, *twice;
+        size_t size_once, size_twice;
+
+        require(redact_dmi(&redaction, data, size, &once, &size_once) == 0);
+        require(redact_dmi(&redaction, once, size_once, &twice, &size_twice) == 0);
+        require(size_once == size_twice && memcmp(once, twice, size_once) == 0);
+        free(once);
+        free(twice);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -20,5 +35,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         require(*at >= ' ' && *at <= '~');
         }
         slots_clear(&slots);
+        reduce(data, size);
         return 0;
 }
