@@ -103,6 +103,9 @@ void capability_read(int dir, struct vfioctl_function *function)
         if ((get(&config, PCI_HEADER_TYPE, 1) & 0x7f) == PCI_HEADER_TYPE_BRIDGE) {
                 function->secondary_bus = (uint8_t)get(&config, PCI_SECONDARY_BUS, 1);
                 function->subordinate_bus = (uint8_t)get(&config, PCI_SUBORDINATE_BUS, 1);
+        } else {
+                for (size_t i = 0; i < ELEMENTSOF(function->bar_registers); i++)
+                        function->bar_registers[i] = get(&config, PCI_BASE_ADDRESS_0 + 4 * i, 4);
         }
         read_express(&config, function);
 }

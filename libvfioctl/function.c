@@ -233,45 +233,33 @@ static int read_gpu(struct vfioctl_ctx *ctx, int dir, struct vfioctl_function *f
         return read_optional(dir, "modalias", &function->modalias);
 }
 
-/* The first 64 bytes of configuration space, which anybody may read; little endian, as the host is. */
-static void read_header(int dir, uint32_t header[16])
-{
-        _cleanup_fd_ int fd = openat(dir, "config", O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-
-        if (fd < 0 || read(fd, header, 64) != 64)
-                memset(header, 0, 64);
-}
-
 /*
  * Whether the register says that there is a memory BAR: the kernel forgets one that it found no room for
  * (reset_resource()), but its kind stays readable. Of a plain 32-bit one nothing does. The upper half of a
  * 64-bit BAR is no BAR.
  */
-static bool bar_is_memory(const uint32_t header[16], size_t index)
+static bool bar_is_memory(const struct vfioctl_function *function, size_t index)
 {
-        const uint32_t *bars = header + 4;
+        const uint32_t *registers = function->bar_registers;
 
-        if (index > 0 && (bars[index - 1] & 0x7) == 0x4)
+        if (index > 0 && (registers[index - 1] & 0x7) == 0x4)
                 return false;
-        return !(bars[index] & 0x1) && (bars[index] & 0xe) != 0;
+        return !(registers[index] & 0x1) && (registers[index] & 0xe) != 0;
 }
 
 /* One "start end flags" line a BAR: six, the ROM, then bridge windows that are of no concern here. */
 static void read_bars(int dir, struct vfioctl_function *function)
 {
         char text[ATTRIBUTE_MAX], *rest = NULL;
-        uint32_t header[16] = {0};
 
         if (read_attribute(dir, "resource", text, sizeof(text)) < 0)
                 return;
-        if (!function->is_bridge)
-                read_header(dir, header);
         char *line = strtok_r(text, "\n", &rest);
         for (size_t i = 0; i < VFIOCTL_BAR_COUNT && line; i++, line = strtok_r(NULL, "\n", &rest)) {
                 unsigned long long start, end, flags;
                 if (sscanf(line, "%llx %llx %llx", &start, &end, &flags) != 3)
                         continue;
-                if (i < 6 && (flags & FLAG_UNSET || (flags == 0 && bar_is_memory(header, i))))
+                if (i < 6 && (flags & FLAG_UNSET || (flags == 0 && bar_is_memory(function, i))))
                         function->bars_unset |= (uint8_t)(1u << i);
                 if (end < start || end == 0)
                         continue;
@@ -315,10 +303,10 @@ static void read_link(int dir, struct vfioctl_function *function)
 static int read_detail(int dir, struct vfioctl_function *function)
 {
         function->has_detail = true;
+        capability_read(dir, function);
         read_bars(dir, function);
         read_link(dir, function);
         read_ids(dir, function);
-        capability_read(dir, function);
         int r = read_optional(dir, "reset_method", &function->reset_method);
         return r < 0 ? r : read_optional(dir, "power_state", &function->power_state);
 }

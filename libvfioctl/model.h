@@ -56,8 +56,9 @@ struct vfioctl_function {
         char *host_use;    /* what the host does with it: "carries / (sda2)", or NULL */
         unsigned int vfs_enabled, vfs_total;
         struct vfioctl_bar bars[VFIOCTL_BAR_COUNT];
-        uint8_t bars_unset; /* bit a BAR: it is there, and has no address */
-        char *framebuffer;  /* what of the firmware's lies in a BAR, as /proc/iomem names it, or NULL */
+        uint32_t bar_registers[6]; /* as configuration space has them; 0: not known, or of a bridge */
+        uint8_t bars_unset;        /* bit a BAR: it is there, and has no address */
+        char *framebuffer; /* what of the firmware's lies in a BAR, as /proc/iomem names it, or NULL */
         struct vfioctl_link link;
         struct vfioctl_gpu *gpu; /* that owns it, or NULL; borrowed */
 };
