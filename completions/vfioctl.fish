@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fish completion for vfioctl(1)
 
-set -l verbs list status show tree check to-vm to-host assign unassign try boot hook reconcile capture config setup undo
+set -l verbs list status show tree check to-vm to-host reset assign unassign try boot hook reconcile capture config setup undo
 
 # --root and --connect are handed on, so that names are those of the same host.
 function __vfioctl_given
@@ -39,6 +39,7 @@ complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a tree -d 'the 
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a check -d 'what stands against handing a GPU out'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a to-vm -d 'bind GPUs to vfio-pci'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a to-host -d 'give GPUs back to their host drivers'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a reset -d 'reset a GPU that nobody uses'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a assign -d 'give each VM its own GPU'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a unassign -d 'take GPUs out of VMs'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a try -d 'prove that a GPU comes back from a VM'
@@ -62,7 +63,7 @@ complete -c vfioctl -n '__fish_seen_subcommand_from list' -s o -l output -x -d c
     -a '(__fish_append , GPU CARD VRAM NODE ADDRESS MODE USED-BY READY SLOT IDS CLASS DRIVER GROUP FUNCTIONS ALIAS)'
 complete -c vfioctl -n '__fish_seen_subcommand_from list status' -l noheadings -d 'no line of headings'
 complete -c vfioctl -n '__fish_seen_subcommand_from status' -l watch -d 'go on, and show it anew when something changes'
-complete -c vfioctl -n '__fish_seen_subcommand_from to-vm to-host assign unassign try boot reconcile capture setup undo' -l dry-run -d 'print the steps and change nothing'
+complete -c vfioctl -n '__fish_seen_subcommand_from to-vm to-host reset assign unassign try boot reconcile capture setup undo' -l dry-run -d 'print the steps and change nothing'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign' -l gpu -x -a '(__vfioctl_gpus)' -d 'this GPU'
 complete -c vfioctl -n '__fish_seen_subcommand_from try' -l runs -x -d 'so many times into a VM and back'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign' -l count -x -d 'so many GPUs for each VM'
@@ -78,5 +79,5 @@ complete -c vfioctl -n '__fish_seen_subcommand_from tree' -l all -d 'root ports 
 complete -c vfioctl -n '__fish_seen_subcommand_from tree' -l svg -r -F -d 'a drawing of the board'
 complete -c vfioctl -n '__fish_seen_subcommand_from boot' -l early -d 'bind nothing, only keep host drivers off'
 complete -c vfioctl -n '__fish_seen_subcommand_from hook' -a 'prepare release reconnect begin end (__vfioctl_vms)'
-complete -c vfioctl -n '__fish_seen_subcommand_from show check to-vm to-host try boot setup' -a '(__vfioctl_gpus)'
+complete -c vfioctl -n '__fish_seen_subcommand_from show check to-vm to-host reset try boot setup' -a '(__vfioctl_gpus)'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign' -a '(__vfioctl_vms)'

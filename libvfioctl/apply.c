@@ -3,6 +3,7 @@
 #include "lock.h"
 #include "runtime.h"
 #include "slots.h"
+#include "step_records.h"
 #include "wait.h"
 #include "worker.h"
 
@@ -16,7 +17,9 @@ struct apply {
         const struct vfioctl_apply_ops *ops;
         struct vfioctl_findings *findings;
         enum vfioctl_outcome outcome;
-        struct vfioctl_lock *lock; /* of the GPUs; NULL while libvirt is talked to */
+        bool left_setting;            /* one that could not be put back: what is noted of it has to stay */
+        struct vfioctl_lock *bridges; /* while something is done to them */
+        struct vfioctl_lock *lock;    /* of the GPUs; NULL while libvirt is talked to */
 };
 
 /* Without memory for a finding the outcome has to tell: no reason to leave a roll-back half done. */
@@ -76,6 +79,39 @@ static int check_expected(struct apply *apply, const struct vfioctl_step *step)
 }
 
 /*
+ * Before the first of the steps that are about bridges: their locks, and their notes as the plan has them.
+ * -EAGAIN: other GPUs below them have come or gone.
+ */
+static int begin_shared(struct apply *apply, size_t index)
+{
+        const struct vfioctl_plan *plan = apply->plan;
+
+        if (!plan->steps[index]->is_shared || apply->bridges)
+                return 0;
+        int r = lock_bridges(apply->ctx, plan, &apply->bridges);
+        for (size_t i = index; r >= 0 && i < plan->n_steps; i++)
+                if (plan->steps[i]->kind == STEP_NOTE && plan->steps[i]->is_shared &&
+                    !record_follows(plan, i))
+                        r = record_check(apply->ctx, plan->steps[i]);
+        return r == -ESTALE ? -EAGAIN : r < 0 ? r : 0;
+}
+
+static void end_shared(struct apply *apply, size_t index)
+{
+        if (index + 1 >= apply->plan->n_steps || !apply->plan->steps[index + 1]->is_shared)
+                apply->bridges = vfioctl_lock_free(apply->bridges);
+}
+
+static bool control_differs(struct apply *apply, const struct seen *seen)
+{
+        char path[PATH_MAX], text[32];
+
+        return path_format(path, PATH_PCI_DEVICES "/%s/power/control", seen->function) &&
+               host_read(apply->ctx, path, text, sizeof(text)) >= 0 &&
+               !util_equal(util_trim(text), seen->control);
+}
+
+/*
  * Another vfioctl may have come and gone between the snapshot and our lock, without a wait that would tell. A
  * plan made before or in the middle of that must not begin: -EAGAIN.
  */
@@ -90,15 +126,15 @@ static int check_unchanged(struct apply *apply)
                         return r;
                 if (r >= 0 && !util_equal(driver, plan->seen[i].driver))
                         return -EAGAIN;
+                if (plan->seen[i].control && control_differs(apply, &plan->seen[i]))
+                        return -EAGAIN;
         }
         for (size_t i = 0; i < plan->n_steps; i++) {
-                _cleanup_free_ char *override = NULL, *claim = NULL;
-                if (plan->steps[i]->kind == STEP_CLAIM) {
-                        int r = claim_read_text(apply->ctx, plan->steps[i]->function, &claim);
+                _cleanup_free_ char *override = NULL;
+                if (record_is(plan->steps[i]) && !plan->steps[i]->is_shared && !record_follows(plan, i)) {
+                        int r = record_check(apply->ctx, plan->steps[i]);
                         if (r < 0)
-                                return r;
-                        if (!util_equal(claim, plan->steps[i]->expected))
-                                return -EAGAIN;
+                                return r == -ESTALE ? -EAGAIN : r;
                 }
                 if (!plan->steps[i]->has_expected)
                         continue;
@@ -155,8 +191,9 @@ static int do_step(struct apply *apply, const struct vfioctl_step *step, bool *r
         case STEP_LOAD:
                 return do_load(apply, step);
         case STEP_CLAIM:
+        case STEP_NOTE:
                 *ret_touched = true;
-                return claim_write_text(apply->ctx, step->function, step->claim);
+                return record_write(apply->ctx, step, step->record);
         case STEP_DEFINE:
                 apply->lock = vfioctl_lock_free(apply->lock);
                 return do_define(apply, step, false);
@@ -182,13 +219,15 @@ static int do_step(struct apply *apply, const struct vfioctl_step *step, bool *r
 
 static void note_stuck(struct apply *apply, const struct vfioctl_step *step)
 {
+        /* A bridge is nobody's: the GPU for which it was written to is the one to be left alone. */
+        const char *whose = step->write.wait.kind == WAIT_VALUE && step->gpu ? step->gpu : step->function;
+
         apply->outcome = VFIOCTL_STUCK;
-        if (*step->function) {
-                int r = runtime_record_stuck(apply->ctx, step->function, worker_abandoned_pid(apply->ctx),
-                                             step->text);
+        if (*whose) {
+                int r = runtime_record_stuck(apply->ctx, whose, worker_abandoned_pid(apply->ctx), step->text);
                 if (r < 0)
                         ctx_log(apply->ctx, VFIOCTL_LOG_WARNING, "%s: cannot note that it is stuck: %s",
-                                step->function, strerror(-r));
+                                whose, strerror(-r));
         }
         tell(apply,
              (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
@@ -212,19 +251,37 @@ static int undo_write(struct apply *apply, const struct vfioctl_step *step, cons
         return 0;
 }
 
+/* Whoever has come to the bridge meanwhile needs it as it is now. */
+static int undo_shared(struct apply *apply, const struct vfioctl_step *step, bool *ret_done)
+{
+        int r = apply->bridges ? 0 : lock_bridges(apply->ctx, apply->plan, &apply->bridges);
+
+        *ret_done = r >= 0 && record_has_joined(apply->ctx, apply->plan, step);
+        if (!*ret_done)
+                return r < 0 ? r : 0;
+        return step->kind == STEP_NOTE ? runtime_leave_hold(apply->ctx, step->function, step->gpu) : 0;
+}
+
 static int undo_step(struct apply *apply, const struct vfioctl_step *step)
 {
+        bool done = false;
+
         if (step->kind == STEP_DEFINE)
                 return do_define(apply, step, true);
-        if (step->n_undo == 0 && step->kind != STEP_CLAIM)
+        if (step->n_undo == 0 && !record_is(step))
                 return 0;
         if (!apply->lock) {
                 int s = lock_gpus(apply->ctx, apply->plan, &apply->lock);
                 if (s < 0)
                         return s;
         }
-        if (step->kind == STEP_CLAIM)
-                return claim_write_text(apply->ctx, step->function, step->expected);
+        if (step->kind == STEP_NOTE && apply->left_setting && record_grew(step))
+                return 0;
+        int r = step->is_shared ? undo_shared(apply, step, &done) : 0;
+        if (r < 0 || done)
+                return r;
+        if (record_is(step))
+                return record_write(apply->ctx, step, step->expected);
         /* The driver decides where there is one to get back, else the last write; it may hold already. */
         struct wait now = step->undo[step->n_undo - 1].wait;
         for (size_t i = 0; i < step->n_undo; i++)
@@ -232,7 +289,7 @@ static int undo_step(struct apply *apply, const struct vfioctl_step *step)
                         now = step->undo[i].wait;
         unsigned int settle = apply->ctx->settle_deadline;
         apply->ctx->settle_deadline = 0;
-        int r = wait_for(apply->ctx, step->function, step->group, &now);
+        r = wait_for(apply->ctx, step->function, step->group, &now);
         apply->ctx->settle_deadline = settle;
         if (r != -ETIME)
                 return r;
@@ -264,7 +321,8 @@ static void give_up(struct apply *apply, size_t index, size_t done)
         note_stuck(apply, apply->plan->steps[index]);
         for (size_t i = done; i-- > 0;) {
                 const struct vfioctl_step *step = apply->plan->steps[i];
-                if (step->kind == STEP_DEFINE || step->n_undo > 0)
+                /* Settings are noted, and the way back puts them back too. */
+                if (step->kind == STEP_DEFINE || (step->n_undo > 0 && step->write.wait.kind != WAIT_VALUE))
                         note_left(apply, step, "was done before that, and is left so");
         }
 }
@@ -280,6 +338,7 @@ static void roll_back(struct apply *apply, size_t end)
                 }
                 if (r < 0) {
                         apply->outcome = VFIOCTL_NOT_ROLLED_BACK;
+                        apply->left_setting |= step->write.wait.kind == WAIT_VALUE;
                         note_left(apply, step, "could not be undone");
                 }
         }
@@ -295,6 +354,18 @@ static void fail(struct apply *apply, size_t index, int error, size_t done)
                 return;
         }
         apply->outcome = VFIOCTL_ROLLED_BACK;
+        if (error == -ETIME && step->write.wait.kind == WAIT_ALIVE) {
+                /* It was reset, and nothing brings back what it was. */
+                tell(apply,
+                     (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                              .code = "dead",
+                                              .gpu = step->gpu,
+                                              .culprit = step->function,
+                                              .fix = DEAD_FIX},
+                     "it was reset, and does not answer since");
+                apply->outcome = VFIOCTL_NOT_ROLLED_BACK;
+                return;
+        }
         tell(apply,
              (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
                                       .code = "step-failed",
@@ -313,6 +384,8 @@ static void tidy_up(struct apply *apply)
                 if (step->kind != STEP_WRITE)
                         continue;
                 (void)runtime_forget_stuck(apply->ctx, step->function);
+                if (step->gpu)
+                        (void)runtime_forget_stuck(apply->ctx, step->gpu);
                 /* Back on a host driver: that is the one to ask from now on. */
                 if (step->write.wait.kind == WAIT_DRIVER || step->write.wait.kind == WAIT_ANY_DRIVER)
                         (void)runtime_forget_host_driver(apply->ctx, step->function);
@@ -372,26 +445,50 @@ static void note_work(struct apply *apply, bool begins)
         }
 }
 
-static void run(struct apply *apply)
+/* Up to this step there is nothing that could be undone. */
+static bool is_untouched(const struct vfioctl_plan *plan, size_t index)
+{
+        for (size_t i = 0; i < index; i++)
+                if (plan->steps[i]->kind != STEP_LOAD)
+                        return false;
+        return true;
+}
+
+/*
+ * 0 with the outcome, or -EAGAIN. On the way back that may be when only bridges are left to be let go: what
+ * was done stays, and the next plan has the rest.
+ */
+static int run(struct apply *apply)
 {
         const struct vfioctl_plan *plan = apply->plan;
 
         if (!can_begin(apply))
-                return;
+                return 0;
         note_work(apply, true);
         for (size_t i = 0; i < plan->n_steps; i++) {
                 bool touched = false;
+                int s = begin_shared(apply, i);
+                if (s < 0 && is_untouched(plan, i))
+                        note_work(apply, false);
+                if (s == -EAGAIN || (s < 0 && is_untouched(plan, i)))
+                        return s;
+                if (s < 0) {
+                        fail(apply, i, s, i);
+                        return 0;
+                }
                 if (apply->ops && apply->ops->progress)
                         apply->ops->progress(apply->ops->userdata, plan->steps[i], i, plan->n_steps);
                 int r = do_step(apply, plan->steps[i], &touched);
                 if (r < 0) {
                         fail(apply, i, r, touched ? i + 1 : i);
-                        return;
+                        return 0;
                 }
+                end_shared(apply, i);
         }
         apply->outcome = VFIOCTL_DONE;
         if (plan->n_gpus > 0)
                 tidy_up(apply);
+        return 0;
 }
 
 VFIOCTL_EXPORT int vfioctl_apply(struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan,
@@ -421,15 +518,22 @@ VFIOCTL_EXPORT int vfioctl_apply(struct vfioctl_ctx *ctx, const struct vfioctl_p
         if (r == 0)
                 r = check_unchanged(&apply);
         if (r == 0)
-                run(&apply);
+                r = run(&apply);
         if (r == 0 && (apply.outcome == VFIOCTL_DONE || apply.outcome == VFIOCTL_ROLLED_BACK))
                 note_work(&apply, false);
+        apply.bridges = vfioctl_lock_free(apply.bridges);
         apply.lock = vfioctl_lock_free(apply.lock);
         (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
         if (r < 0)
                 return r;
         *ret_outcome = apply.outcome;
         return 0;
+}
+
+/* Nobody may have it open: a VM is to get it, or it is to be reset. */
+static bool opens(const struct vfioctl_step *step)
+{
+        return (step->kind == STEP_CLAIM && step->record) || step->write.wait.kind == WAIT_ALIVE;
 }
 
 VFIOCTL_EXPORT int vfioctl_probe_busy(struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan,
@@ -440,7 +544,7 @@ VFIOCTL_EXPORT int vfioctl_probe_busy(struct vfioctl_ctx *ctx, const struct vfio
         for (size_t i = 0; ctx->is_live && i < plan->n_steps; i++) {
                 const struct vfioctl_step *step = plan->steps[i];
                 bool leaves_vfio = step->expects_driver && util_equal(step->expected_driver, VFIO_DRIVER);
-                if ((!leaves_vfio && !step->claim) || step->group < 0 ||
+                if ((!leaves_vfio && !opens(step)) || step->group < 0 ||
                     !path_format(path, PATH_DEV_VFIO "/%d", step->group))
                         continue;
                 _cleanup_fd_ int fd = host_open(ctx, path, O_RDWR | O_NONBLOCK);

@@ -77,35 +77,54 @@ static void read_express(const struct config *config, struct vfioctl_function *f
                 function->serial = (uint64_t)get(config, serial + 8, 4) << 32 | get(config, serial + 4, 4);
 }
 
-void capability_read(int dir, struct vfioctl_function *function)
+static void read_config(int dir, size_t limit, struct config *config)
 {
-        struct config config = {.size = 0};
-
+        config->size = 0;
         _cleanup_fd_ int fd = openat(dir, "config", O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
                 return;
-        while (config.size < CONFIG_SIZE) {
-                ssize_t n = read(fd, config.bytes + config.size, CONFIG_SIZE - config.size);
+        while (config->size < limit) {
+                ssize_t n = read(fd, config->bytes + config->size, limit - config->size);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n <= 0)
                         break;
-                config.size += (size_t)n;
+                config->size += (size_t)n;
         }
-        if (config.size < 64)
-                return;
-        /* What nobody answers reads as ones; a virtual function has no vendor of its own: SR-IOV, 9.3.4.1.1.
-         */
-        function->is_silent = !function->is_virtual && get(&config, PCI_VENDOR_ID, 2) == 0xffff;
+}
+
+/* What nobody answers reads as ones; a virtual function has no vendor of its own: SR-IOV, 9.3.4.1.1. */
+static bool read_header(const struct config *config, struct vfioctl_function *function)
+{
+        if (config->size < 64)
+                return false;
+        function->is_silent = !function->is_virtual && get(config, PCI_VENDOR_ID, 2) == 0xffff;
         if (function->is_silent)
-                return;
-        function->is_multifunction = get(&config, PCI_HEADER_TYPE, 1) & 0x80;
-        if ((get(&config, PCI_HEADER_TYPE, 1) & 0x7f) == PCI_HEADER_TYPE_BRIDGE) {
-                function->secondary_bus = (uint8_t)get(&config, PCI_SECONDARY_BUS, 1);
-                function->subordinate_bus = (uint8_t)get(&config, PCI_SUBORDINATE_BUS, 1);
+                return false;
+        function->is_multifunction = get(config, PCI_HEADER_TYPE, 1) & 0x80;
+        if ((get(config, PCI_HEADER_TYPE, 1) & 0x7f) == PCI_HEADER_TYPE_BRIDGE) {
+                function->secondary_bus = (uint8_t)get(config, PCI_SECONDARY_BUS, 1);
+                function->subordinate_bus = (uint8_t)get(config, PCI_SUBORDINATE_BUS, 1);
         } else {
                 for (size_t i = 0; i < ELEMENTSOF(function->bar_registers); i++)
-                        function->bar_registers[i] = get(&config, PCI_BASE_ADDRESS_0 + 4 * i, 4);
+                        function->bar_registers[i] = get(config, PCI_BASE_ADDRESS_0 + 4 * i, 4);
         }
-        read_express(&config, function);
+        return true;
+}
+
+void capability_read_header(int dir, struct vfioctl_function *function)
+{
+        struct config config;
+
+        read_config(dir, 64, &config);
+        (void)read_header(&config, function);
+}
+
+void capability_read(int dir, struct vfioctl_function *function)
+{
+        struct config config;
+
+        read_config(dir, CONFIG_SIZE, &config);
+        if (read_header(&config, function))
+                read_express(&config, function);
 }

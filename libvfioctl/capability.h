@@ -10,6 +10,8 @@
  * serial number, header type. Without root only the first 64 bytes can be read (sysfs-bus-pci): then
  * acs_known stays false.
  */
+/* The 64 bytes that anybody may read. */
+void capability_read_header(int dir, struct vfioctl_function *function);
 void capability_read(int dir, struct vfioctl_function *function);
 
 #endif

@@ -56,7 +56,7 @@ static int check_functions(const struct vfioctl_gpu *gpu, struct vfioctl_finding
         return 0;
 }
 
-static int check_stuck(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings)
+int check_stuck(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings)
 {
         if (!gpu->is_stuck)
                 return 0;
@@ -75,6 +75,8 @@ int check_hardware(const struct vfioctl_snapshot *snapshot, const struct vfioctl
                    const struct vfioctl_intent *intent, struct vfioctl_findings *findings)
 {
         int r = check_stuck(gpu, findings);
+        if (r >= 0)
+                r = check_answers(gpu, findings);
         if (r >= 0)
                 r = check_display(gpu, VFIOCTL_REFUSAL, findings);
         if (r >= 0)
@@ -100,12 +102,14 @@ int check_hardware(const struct vfioctl_snapshot *snapshot, const struct vfioctl
 
 /* What an admin is told of a GPU besides. */
 static const gpu_check gpu_checks[] = {
-        check_isolation, check_window, check_link, check_node, check_untried,
+        check_isolation, check_window, check_link,  check_node,
+        check_card,      check_reset,  check_power, check_untried,
 };
 
 /* What an admin is told of the host. */
 static const host_check host_checks[] = {
-        check_iommu, check_interrupts, check_module, check_ids, check_rivals, check_programs, check_unseen,
+        check_iommu,  check_interrupts, check_vfio_module, check_ids,
+        check_rivals, check_programs,   check_unseen,
 };
 
 static int check_more(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
@@ -217,6 +221,8 @@ static int check_item(const struct vfioctl_snapshot *snapshot, const struct vfio
         const struct vfioctl_gpu *gpu = item->gpu;
         int r = 0;
 
+        if (gpu && item->resets)
+                return check_reset_intent(gpu, findings);
         if (!gpu || item->mode == VFIOCTL_MODE_NONE)
                 return 0;
         if (item->vm) {

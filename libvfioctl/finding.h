@@ -6,6 +6,9 @@
 #include "util.h"
 
 DEFINE_CLEANUP(struct vfioctl_findings, vfioctl_findings_free)
+/* The way out of a GPU that answers no more, or never wakes. */
+#define DEAD_FIX "shut the host down, switch its power off and on, and boot it again"
+
 #define _cleanup_findings_ _cleanup_(vfioctl_findings_freep)
 
 /* Adds `finding` with its text made from the format. */

@@ -311,6 +311,37 @@ static int read_detail(int dir, struct vfioctl_function *function)
         return r < 0 ? r : read_optional(dir, "power_state", &function->power_state);
 }
 
+static enum setting_state read_setting(int dir, const char *name)
+{
+        uint64_t value;
+
+        if (read_number(dir, name, 1, &value) < 0)
+                return SETTING_UNKNOWN;
+        return value ? SETTING_ON : SETTING_OFF;
+}
+
+/* The state after the configuration space: reading that wakes a function which can wake. */
+static int read_change(const struct vfioctl_ctx *ctx, int dir, struct vfioctl_function *function,
+                       bool has_holds)
+{
+        int r = 0;
+
+        function->has_change = true;
+        if (!function->has_detail) {
+                read_ids(dir, function);
+                capability_read_header(dir, function);
+                r = function->is_bridge ? 0 : read_optional(dir, "reset_method", &function->reset_method);
+                if (r >= 0)
+                        r = read_optional(dir, "power_state", &function->power_state);
+        }
+        if (r >= 0)
+                r = read_optional(dir, "power/control", &function->power_control);
+        function->d3cold = read_setting(dir, "d3cold_allowed");
+        if (r >= 0 && has_holds)
+                r = runtime_read_hold(ctx, function->text, &function->hold.text);
+        return r < 0 || !function->hold.text ? r : hold_parse(function);
+}
+
 struct vfioctl_function *function_free(struct vfioctl_function *function)
 {
         if (!function)
@@ -319,6 +350,8 @@ struct vfioctl_function *function_free(struct vfioctl_function *function)
         free(function->driver_override);
         free(function->reset_method);
         free(function->power_state);
+        free(function->power_control);
+        hold_clear(&function->hold);
         free(function->modalias);
         free(function->name);
         free(function->host_use);
@@ -378,7 +411,8 @@ int snapshot_load_function(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *sna
         bool wants_detail = parts & FUNCTION_DETAIL && !(function && function->has_detail);
         bool wants_kind = parts & FUNCTION_KIND && !function;
         bool wants_ids = parts & FUNCTION_IDS && !(function && function->has_ids);
-        if (function && !wants_gpu && !wants_detail && !wants_ids) {
+        bool wants_change = parts & FUNCTION_CHANGE && !(function && function->has_change);
+        if (function && !wants_gpu && !wants_detail && !wants_ids && !wants_change) {
                 *ret = function;
                 return 0;
         }
@@ -397,6 +431,8 @@ int snapshot_load_function(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *sna
                 r = read_gpu(ctx, dir, function, snapshot->has_run);
         if (r >= 0 && wants_detail)
                 r = read_detail(dir, function);
+        if (r >= 0 && wants_change)
+                r = read_change(ctx, dir, function, snapshot->has_holds);
         if (r < 0)
                 return r;
         *ret = function;

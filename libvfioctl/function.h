@@ -11,6 +11,7 @@ enum function_parts {
         FUNCTION_DETAIL = 1 << 1, /* what a report shows: IDs, capabilities, BARs, reset, power */
         FUNCTION_KIND = 1 << 2,   /* PCI Express or conventional, virtual or not */
         FUNCTION_IDS = 1 << 3,    /* vendor and device */
+        FUNCTION_CHANGE = 1 << 4, /* what a change of mode touches besides drivers: reset, power */
 };
 
 /* The function at `address`, with these parts; borrowed from the snapshot. */

@@ -1,6 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "model.h"
 
+VFIOCTL_EXPORT const char *vfioctl_gpu_reset_used(const struct vfioctl_gpu *gpu)
+{
+        return gpu->reset_used;
+}
+
+VFIOCTL_EXPORT bool vfioctl_gpu_reset_is_stale(const struct vfioctl_gpu *gpu)
+{
+        return gpu->reset_is_stale;
+}
+
+VFIOCTL_EXPORT size_t vfioctl_gpu_reset_scope_count(const struct vfioctl_gpu *gpu)
+{
+        return gpu->n_scope;
+}
+
+VFIOCTL_EXPORT const struct vfioctl_function *vfioctl_gpu_reset_scope(const struct vfioctl_gpu *gpu,
+                                                                      size_t index)
+{
+        return index < gpu->n_scope ? gpu->scope[index] : NULL;
+}
+
+VFIOCTL_EXPORT const char *vfioctl_function_power_control(const struct vfioctl_function *function)
+{
+        return function->power_control;
+}
+
+VFIOCTL_EXPORT int vfioctl_function_d3cold_allowed(const struct vfioctl_function *function)
+{
+        return function->d3cold == SETTING_UNKNOWN ? -1 : function->d3cold == SETTING_ON;
+}
+
+VFIOCTL_EXPORT bool vfioctl_gpu_is_held(const struct vfioctl_gpu *gpu)
+{
+        return power_holds(gpu);
+}
+
 VFIOCTL_EXPORT struct vfioctl_link vfioctl_function_link(const struct vfioctl_function *function)
 {
         return function->link;

@@ -20,6 +20,7 @@ struct vfioctl_ctx {
         int root_fd;
         char *root; /* "" for this machine, else the folder's absolute path */
         bool is_live;
+        const char *cards_dir; /* where knowledge of cards is, for tests; NULL: where it is installed */
         vfioctl_log_fn log;
         void *log_userdata;
         enum vfioctl_placement placement;

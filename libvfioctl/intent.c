@@ -67,6 +67,11 @@ VFIOCTL_EXPORT int vfioctl_intent_set_mode(struct vfioctl_intent *intent, const 
         return add_for_vm(intent, gpu, mode, NULL);
 }
 
+VFIOCTL_EXPORT int vfioctl_intent_reset(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu)
+{
+        return gpu ? add_item(intent, (struct intent_item){.gpu = gpu, .resets = true}) : -EINVAL;
+}
+
 VFIOCTL_EXPORT int vfioctl_intent_assign(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu,
                                          const char *vm)
 {

@@ -18,3 +18,18 @@ int lazy_open(const char *soname, const struct lazy_symbol *symbols, size_t coun
         }
         return 0;
 }
+
+bool lazy_own_folder(char path[PATH_MAX])
+{
+        Dl_info info;
+
+        if (dladdr((const void *)lazy_open, &info) == 0 || !info.dli_fname ||
+            strlen(info.dli_fname) >= PATH_MAX)
+                return false;
+        strcpy(path, info.dli_fname);
+        char *slash = strrchr(path, '/');
+        if (!slash)
+                return false;
+        *slash = '\0';
+        return true;
+}

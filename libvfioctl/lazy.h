@@ -4,6 +4,8 @@
 
 #include "util.h"
 
+#include <limits.h>
+
 /*
  * Libraries that are loaded when they are needed. A change of mode, and later a hook, needs none of them as a
  * rule, and each costs a short process as much as its own work.
@@ -25,5 +27,8 @@ struct lazy_symbol {
  * -ENOSYS when the library or one of its functions is not there.
  */
 int lazy_open(const char *soname, const struct lazy_symbol *symbols, size_t count, void *calls);
+
+/* The folder that this library (or the program that has it inside) was loaded from. */
+bool lazy_own_folder(char path[PATH_MAX]);
 
 #endif

@@ -26,6 +26,36 @@ struct vfioctl_link {
 /** Zeros without VFIOCTL_SNAPSHOT_DETAILS (of bridges: VFIOCTL_SNAPSHOT_PATHS). Since 0.1. */
 struct vfioctl_link vfioctl_function_link(const struct vfioctl_function *function);
 
+/* ---- resets: all of this with VFIOCTL_SNAPSHOT_CHANGE alone ----------------------------------------- */
+
+/** The method that a reset of the GPU takes now, "flr" for example; NULL: none works. Since 0.1. */
+const char *vfioctl_gpu_reset_used(const struct vfioctl_gpu *gpu);
+/** Its reset_method lists "bus", which cannot work, for it is not alone on its bus. Since 0.1. */
+bool vfioctl_gpu_reset_is_stale(const struct vfioctl_gpu *gpu);
+/** What a reset of the GPU also resets, and is none of its own functions. Since 0.1. */
+size_t vfioctl_gpu_reset_scope_count(const struct vfioctl_gpu *gpu);
+const struct vfioctl_function *vfioctl_gpu_reset_scope(const struct vfioctl_gpu *gpu, size_t index);
+/** The GPU is to be reset: it must be nobody's, and on no host driver. -EEXIST, -EINVAL, -ENOMEM. Since 0.1.
+ */
+int vfioctl_intent_reset(struct vfioctl_intent *intent, const struct vfioctl_gpu *gpu);
+
+/* ---- power: as above ------------------------------------------------------------------------------ */
+
+/** "on" or "auto" (sysfs-devices-power, power/control), or NULL. Since 0.1. */
+const char *vfioctl_function_power_control(const struct vfioctl_function *function);
+/** sysfs-bus-pci d3cold_allowed: 1, 0, or -1 when it is not known. Since 0.1. */
+int vfioctl_function_d3cold_allowed(const struct vfioctl_function *function);
+/** Some setting of it, or of a bridge above it, was changed for its mode vm, and is noted. Since 0.1. */
+bool vfioctl_gpu_is_held(const struct vfioctl_gpu *gpu);
+
+/* ---- what is known of its card: vfioctl-cards(5) ---------------------------------------------------- */
+
+/** The file's name without its folder, or NULL when no file is about such a card. Since 0.1. */
+const char *vfioctl_gpu_known_file(const struct vfioctl_gpu *gpu);
+/** What the file says, each a name ("vendor-reset") and a value ("needed"). Since 0.1. */
+size_t vfioctl_gpu_known_count(const struct vfioctl_gpu *gpu);
+const char *vfioctl_gpu_known_name(const struct vfioctl_gpu *gpu, size_t index);
+const char *vfioctl_gpu_known_value(const struct vfioctl_gpu *gpu, size_t index);
 /* ---- trying ---------------------------------------------------------------------------------------- */
 
 /** False when its configuration space reads all ones: it does not answer. VFIOCTL_SNAPSHOT_DETAILS. Since

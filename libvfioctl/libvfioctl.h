@@ -142,6 +142,8 @@ enum vfioctl_snapshot_flags {
         VFIOCTL_SNAPSHOT_DETAILS = 1 << 3, /**< of GPUs: BARs, serial number, reset methods, power state */
         VFIOCTL_SNAPSHOT_PATHS = 1 << 4,   /**< the bridges above each GPU, with their capabilities */
         VFIOCTL_SNAPSHOT_FACTS = 1 << 5,   /**< the host around them: kernels, modules, settings */
+        VFIOCTL_SNAPSHOT_CHANGE = 1 << 6,  /**< what a change of mode touches besides drivers: reset methods,
+                                                power settings of the GPU and of the bridges above */
         VFIOCTL_SNAPSHOT_BOARD = 1 << 7,   /**< what the board is called, and its sockets */
         VFIOCTL_SNAPSHOT_ALL = (1 << 8) - 1,
 };

@@ -116,7 +116,8 @@ VFIOCTL_EXPORT int vfioctl_lock_admin(struct vfioctl_ctx *ctx, struct vfioctl_lo
         return 0;
 }
 
-int lock_gpus(const struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, struct vfioctl_lock **ret)
+static int lock_some(const struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, bool bridges,
+                     struct vfioctl_lock **ret)
 {
         _cleanup_lock_ struct vfioctl_lock *lock = NULL;
         uint64_t end = now_ms() + ctx->lock_deadline;
@@ -127,6 +128,8 @@ int lock_gpus(const struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, st
                 return r;
         /* The plan keeps its GPUs in the order of their addresses, so no two callers wait for each other. */
         for (size_t i = 0; i < plan->n_gpus; i++) {
+                if (plan->gpus[i].is_bridge != bridges)
+                        continue;
                 r = lock_take(ctx, plan->gpus[i].address, end, lock);
                 if (r < 0)
                         return r;
@@ -134,6 +137,16 @@ int lock_gpus(const struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, st
         }
         *ret = util_steal(lock);
         return waited;
+}
+
+int lock_gpus(const struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, struct vfioctl_lock **ret)
+{
+        return lock_some(ctx, plan, false, ret);
+}
+
+int lock_bridges(const struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, struct vfioctl_lock **ret)
+{
+        return lock_some(ctx, plan, true, ret);
 }
 
 bool lock_is_held(const struct vfioctl_ctx *ctx, const char *address)

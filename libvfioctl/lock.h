@@ -15,6 +15,12 @@ DEFINE_CLEANUP(struct vfioctl_lock, vfioctl_lock_free)
  */
 int lock_gpus(const struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, struct vfioctl_lock **ret);
 
+/*
+ * The same for its bridges, to be taken after the GPUs and held only while something is done to bridges: GPUs
+ * below the same one wait for it.
+ */
+int lock_bridges(const struct vfioctl_ctx *ctx, const struct vfioctl_plan *plan, struct vfioctl_lock **ret);
+
 /* Whether another has the lock of the GPU at this address, so that what it does to the GPU will end. */
 bool lock_is_held(const struct vfioctl_ctx *ctx, const char *address);
 

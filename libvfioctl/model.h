@@ -20,6 +20,52 @@ enum acs_bits {
         ACS_ISOLATES = ACS_SV | ACS_RR | ACS_CR | ACS_UF,
 };
 
+enum setting_state {
+        SETTING_UNKNOWN,
+        SETTING_OFF,
+        SETTING_ON,
+};
+
+/*
+ * What a function's settings were before GPUs in mode vm needed others, and which GPUs those are. A setting
+ * that was right already, or that is the driver's affair, is not in it.
+ */
+struct hold {
+        char *text;    /* as it stands in /run; NULL: nothing is held */
+        char *control; /* power/control, or NULL */
+        char *d3cold;  /* d3cold_allowed, or NULL */
+        char *reset;   /* reset_method, or NULL */
+        char **users;  /* addresses of GPUs */
+        size_t n_users, allocated_users;
+};
+
+/* The keys of a file in data/cards: vfioctl-cards(5). */
+enum card_key {
+        CARD_MATCH_VENDOR,
+        CARD_MATCH_DEVICE,
+        CARD_MATCH_SUBSYSTEM_VENDOR,
+        CARD_MATCH_SUBSYSTEM_DEVICE,
+        CARD_MATCH_CLASS,
+        CARD_NAME, /* the first that is no match */
+        CARD_DIES,
+        CARD_COMPANIONS,
+        CARD_RESET,
+        CARD_RESET_LIES,
+        CARD_VENDOR_RESET,
+        CARD_POWER,
+        CARD_VFS,
+        CARD_GUEST,
+        CARD_HAND_OUT,
+        CARD_DOCS,
+        CARD_KEY_COUNT,
+};
+
+/* What one file says, each value checked. */
+struct card_knowledge {
+        char *file;
+        char *values[CARD_KEY_COUNT]; /* NULL: not said */
+};
+
 struct vfioctl_function {
         struct vfioctl_address address;
         char text[VFIOCTL_ADDRESS_SIZE];
@@ -36,6 +82,7 @@ struct vfioctl_function {
         bool has_ids;
         bool has_gpu_detail;
         bool has_detail;
+        bool has_change;
         bool has_acs;
         bool acs_known;
         uint8_t secondary_bus, subordinate_bus; /* of a bridge; 0 when not known */
@@ -49,6 +96,9 @@ struct vfioctl_function {
         int numa_node;
         char *reset_method;
         char *power_state;
+        char *power_control;       /* power/control: "on" or "auto"; NULL: not known */
+        enum setting_state d3cold; /* d3cold_allowed */
+        struct hold hold;          /* what a change of mode noted of it */
         char *modalias;
         char *name;
         char *host_driver; /* the driver it had before it went to mode vm, as recorded; NULL: not known or not
@@ -99,9 +149,10 @@ struct vfioctl_gpu {
         char *identity;
         char *card;
         char *slot;
-        char *alias;            /* from the configuration, or NULL */
-        bool is_ours;           /* by the configuration */
-        enum vfioctl_mode idle; /* where it rests when no VM has it; NONE: not ours */
+        char *alias;                            /* from the configuration, or NULL */
+        bool is_ours;                           /* by the configuration */
+        enum vfioctl_mode idle;                 /* where it rests when no VM has it; NONE: not ours */
+        const struct card_knowledge *knowledge; /* borrowed; NULL: nothing is known of such a card */
         unsigned int card_index;
         char card_address[VFIOCTL_ADDRESS_SIZE]; /* of the card's uppermost function */
         bool is_stuck;
@@ -112,6 +163,10 @@ struct vfioctl_gpu {
         size_t n_functions;
         struct vfioctl_function **path; /* borrowed */
         size_t n_path;
+        struct vfioctl_function **scope; /* borrowed: what its reset also resets, and is none of its own */
+        size_t n_scope;
+        bool reset_is_stale;         /* the list has `bus`, and it cannot work */
+        char *reset_used;            /* the method that a reset takes, or NULL */
         struct vfioctl_group *group; /* borrowed, or NULL */
         struct proof *proofs;        /* by kernel, in no order */
         size_t n_proofs;
@@ -188,6 +243,13 @@ struct host_facts {
         bool rivals_unseen; /* some of the places are closed to us */
 };
 
+/* Where vendor-reset is. */
+struct vendor_reset {
+        bool is_known; /* some card asks for it, and it was looked for */
+        bool is_loaded;
+        bool in_kernel, in_next_kernel; /* installed for them */
+};
+
 struct board_node {
         int number;
         int package; /* physical_package_id of its processors, or -1 */
@@ -205,9 +267,13 @@ struct vfioctl_snapshot {
         unsigned int flags;
         struct board board;      /* empty without VFIOCTL_SNAPSHOT_BOARD */
         struct host_facts facts; /* empty without VFIOCTL_SNAPSHOT_FACTS */
+        struct vendor_reset vendor_reset;
+        struct card_knowledge **cards; /* owned */
+        size_t n_cards, allocated_cards;
         bool has_iommu;
         bool iomem_unseen;                   /* /proc/iomem has no addresses for us */
         bool has_run;                        /* something was recorded since the host booted */
+        bool has_holds;                      /* settings of some function are noted */
         bool has_vfio_driver;                /* vfio-pci is loaded */
         struct vfioctl_function **functions; /* owned, ordered by address */
         size_t n_functions, allocated_functions;
@@ -244,6 +310,45 @@ bool function_lacks_acs(const struct vfioctl_function *function, bool iommu_on);
 /* "SV RR CR UF"; returns `buffer`. */
 const char *acs_text(unsigned int bits, char buffer[ACS_TEXT_SIZE]);
 
+/* What the file of its card says for a key, or NULL. */
+const char *gpu_known(const struct vfioctl_gpu *gpu, enum card_key key);
+/* Whether a list of words has this one. */
+bool words_have(const char *words, const char *word, size_t length);
+
+/* ---- settings that mode vm needs otherwise (power.c) ---- */
+
+void hold_clear(struct hold *hold);
+/* Reads function->hold.text into the rest of it. What another device left at this address does not count. */
+int hold_parse(struct vfioctl_function *function);
+/* NULL when there is nothing to note. */
+int hold_format(const struct hold *hold, const struct vfioctl_function *function, char **ret);
+bool hold_has_user(const struct hold *hold, const char *gpu);
+int hold_add_user(struct hold *hold, const char *gpu);
+void hold_drop_user(struct hold *hold, const char *gpu);
+/* Some setting is noted. */
+bool hold_is_noted(const struct hold *hold);
+
+/* Awake, and never in D3cold, as far as that is known. */
+bool power_is_right(const struct vfioctl_function *function);
+/* The card's file says that its power is not to be touched. */
+bool power_is_left(const struct vfioctl_gpu *gpu);
+/* Something of it or above it is not held for it. */
+bool power_needs_hold(const struct vfioctl_gpu *gpu);
+/* Something is held for it. */
+bool power_holds(const struct vfioctl_gpu *gpu);
+
+/* ---- resets (reset.c) ---- */
+
+/* The last bus below the port above it; its own when that is not known. */
+unsigned int reset_last_bus(const struct vfioctl_gpu *gpu);
+/* Stale lists, methods and scopes of all GPUs that were looked at. */
+int reset_find_scopes(struct vfioctl_snapshot *snapshot);
+/* Its methods without a stale one; then in the order that its card needs, without those that lie. */
+int reset_true_list(const struct vfioctl_gpu *gpu, char **ret);
+int reset_wanted_list(const struct vfioctl_gpu *gpu, char **ret);
+/* Whether a change to mode vm has to write reset_method. */
+int reset_needs_choice(const struct vfioctl_gpu *gpu, bool *ret);
+
 /* ---- intent ---- */
 
 struct intent_item {
@@ -252,6 +357,7 @@ struct intent_item {
         char *vm;    /* NULL for a bare change of mode */
         char *claim; /* text of the claim that is to be made, or NULL */
         char *uuid;  /* of the VM that claims, or whose claim is to be dropped; NULL: no claim is touched */
+        bool resets; /* the GPU is to be reset */
 };
 
 struct vfioctl_intent {
@@ -265,6 +371,7 @@ enum step_kind {
         STEP_LOAD,   /* load a kernel module by name or modalias */
         STEP_WRITE,  /* write an attribute */
         STEP_CLAIM,  /* write or drop a VM's claim on a GPU */
+        STEP_NOTE,   /* write or drop the note of a function's settings */
         STEP_DEFINE, /* replace a VM's definition */
 };
 
@@ -275,11 +382,14 @@ enum wait_kind {
         WAIT_ANY_DRIVER, /* the function has a driver other than vfio-pci, or none takes it */
         WAIT_OVERRIDE,   /* driver_override reads `wait_value`, NULL: none */
         WAIT_GROUP_NODE, /* WAIT_DRIVER, and the vfio node of the group is there */
+        WAIT_VALUE,      /* `attribute` reads `value` */
+        WAIT_ALIVE,      /* the function answers: its configuration space is not all ones */
 };
 
 struct wait {
         enum wait_kind kind;
         char *value;
+        char *attribute; /* from /; WAIT_VALUE */
 };
 
 struct write {
@@ -288,21 +398,23 @@ struct write {
         struct wait wait;
 };
 
-#define STEP_UNDO_MAX 3
+#define STEP_UNDO_MAX 4
 
 struct vfioctl_step {
         enum step_kind kind;
         const char *gpu; /* address text, borrowed from `function` or NULL */
         char gpu_text[VFIOCTL_ADDRESS_SIZE];
         char function[VFIOCTL_ADDRESS_SIZE]; /* the function that is acted on */
+        bool is_shared;                      /* that is a bridge: other GPUs are below it too */
         int group;
         char *text;
         char *module; /* STEP_LOAD */
         bool module_optional;
         struct write write; /* STEP_WRITE */
-        char *claim;        /* STEP_CLAIM: its text; NULL: none */
+        char *record;       /* STEP_CLAIM, STEP_NOTE: its text; NULL: none */
         bool has_expected;
-        char *expected; /* STEP_WRITE to driver_override, STEP_CLAIM: what was there before; NULL: none */
+        char *expected; /* STEP_WRITE to driver_override, STEP_CLAIM, STEP_NOTE: what was there before; NULL:
+                           none */
         bool expects_driver;
         char *expected_driver; /* the driver before; NULL: none */
         char *vm;              /* STEP_DEFINE */
@@ -314,12 +426,23 @@ struct vfioctl_step {
 struct planned_gpu {
         char address[VFIOCTL_ADDRESS_SIZE];
         enum vfioctl_mode mode; /* that it goes to; NONE: it stays */
+        bool is_bridge;         /* no GPU: locked only while something is done to it */
 };
 
 /* A function of a GPU that changes mode, as the snapshot had it. */
 struct seen {
         char function[VFIOCTL_ADDRESS_SIZE];
-        char *driver; /* NULL: none */
+        char *driver;  /* NULL: none */
+        char *control; /* power/control; NULL: not known */
+};
+
+/* A function's settings and note as they will be after the steps so far. */
+struct planned_hold {
+        const struct vfioctl_function *function;
+        struct hold hold;
+        bool is_awake; /* power/control is "on" */
+        bool wakes;    /* once it is bound */
+        enum setting_state d3cold;
 };
 
 struct vfioctl_plan {
@@ -330,6 +453,8 @@ struct vfioctl_plan {
         size_t n_gpus, allocated_gpus;
         struct seen *seen;
         size_t n_seen, allocated_seen;
+        struct planned_hold *holds;
+        size_t n_holds, allocated_holds;
 };
 
 /* What stands in the file of a claim. -EINVAL when name or UUID is no line. */

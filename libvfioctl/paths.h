@@ -72,6 +72,7 @@
 #define PATH_RUN_BOOT_LATE  PATH_RUN "/boot-late"
 #define PATH_RUN_RECONCILED PATH_RUN "/reconciled"
 #define PATH_RUN_WORK       PATH_RUN "/work"
+#define PATH_RUN_HOLD       PATH_RUN "/hold"
 
 #define PATH_LIBVIRT_DEFINITIONS "/etc/libvirt/qemu"
 #define PATH_LIBVIRT_RUN         "/run/libvirt/qemu"

@@ -132,6 +132,48 @@ int runtime_forget_host_driver(const struct vfioctl_ctx *ctx, const char *addres
         return r == -ENOENT ? 0 : r;
 }
 
+int runtime_read_hold(const struct vfioctl_ctx *ctx, const char *address, char **ret)
+{
+        char path[PATH_MAX], text[ATTRIBUTE_MAX];
+
+        if (!run_path(path, PATH_RUN_HOLD, address))
+                return -ENAMETOOLONG;
+        ssize_t length = host_read(ctx, path, text, sizeof(text));
+        if (length == -ENOENT) {
+                *ret = NULL;
+                return 0;
+        }
+        return length < 0 ? (int)length : util_copy(text, ret);
+}
+
+int runtime_write_hold(const struct vfioctl_ctx *ctx, const char *address, const char *text)
+{
+        char path[PATH_MAX];
+
+        if (!run_path(path, PATH_RUN_HOLD, address))
+                return -ENAMETOOLONG;
+        if (text)
+                return host_write_file(ctx, path, text);
+        int r = host_unlink(ctx, path);
+        return r == -ENOENT ? 0 : r;
+}
+
+int runtime_leave_hold(const struct vfioctl_ctx *ctx, const char *address, const char *gpu)
+{
+        _cleanup_free_ char *text = NULL, *rest = NULL;
+        char line[VFIOCTL_ADDRESS_SIZE + 8];
+
+        int r = runtime_read_hold(ctx, address, &text);
+        if (r < 0 || !text)
+                return r;
+        (void)snprintf(line, sizeof(line), "gpu %s\n", gpu);
+        char *at = strstr(text, line);
+        if (!at)
+                return 0;
+        r = util_format(&rest, "%.*s%s", (int)(at - text), text, at + strlen(line));
+        return r < 0 ? r : runtime_write_hold(ctx, address, rest);
+}
+
 VFIOCTL_EXPORT int vfioctl_process_identify(int pid, struct vfioctl_process *ret)
 {
         struct vfioctl_process process = {.pid = pid};

@@ -29,4 +29,11 @@ int runtime_record_host_driver(const struct vfioctl_ctx *ctx, const char *addres
 int runtime_host_driver(const struct vfioctl_ctx *ctx, const char *address, char **ret);
 int runtime_forget_host_driver(const struct vfioctl_ctx *ctx, const char *address);
 
+/* What is noted of the function's settings, as text; NULL: nothing. */
+int runtime_read_hold(const struct vfioctl_ctx *ctx, const char *address, char **ret);
+/* NULL: nothing from now on. */
+int runtime_write_hold(const struct vfioctl_ctx *ctx, const char *address, const char *text);
+/* Takes this GPU out of it, whoever else is in it by now. */
+int runtime_leave_hold(const struct vfioctl_ctx *ctx, const char *address, const char *gpu);
+
 #endif

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "board.h"
+#include "cards.h"
 #include "claims.h"
 #include "facts.h"
 #include "function.h"
 #include "holders.h"
+#include "knowledge.h"
 #include "names.h"
 #include "needs.h"
 #include "topology.h"
@@ -151,6 +153,8 @@ static struct vfioctl_gpu *gpu_free(struct vfioctl_gpu *gpu)
         free(gpu->claim.name);
         free(gpu->functions);
         free(gpu->path);
+        free(gpu->scope);
+        free(gpu->reset_used);
         free(gpu->name);
         free(gpu->identity);
         free(gpu->card);
@@ -230,7 +234,7 @@ static int load_companions(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *sna
 }
 
 static int load_path(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct place *place,
-                     struct vfioctl_gpu *gpu)
+                     unsigned int parts, struct vfioctl_gpu *gpu)
 {
         if (gpu->path || place->length < 2)
                 return 0;
@@ -238,7 +242,7 @@ static int load_path(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot,
         if (!gpu->path)
                 return -ENOMEM;
         for (size_t i = 0; i + 1 < place->length; i++) {
-                int r = snapshot_load_function(ctx, snapshot, &place->chain[i], FUNCTION_DETAIL,
+                int r = snapshot_load_function(ctx, snapshot, &place->chain[i], parts,
                                                &gpu->path[gpu->n_path]);
                 if (r == -ENOMEM)
                         return r;
@@ -278,12 +282,34 @@ static int add_gpu(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, c
         return 0;
 }
 
+/* All below the port above the GPU, which a reset of that bus hits; without a port, all on its bus. */
+static int load_bus(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan,
+                    const struct vfioctl_gpu *gpu)
+{
+        struct vfioctl_address first = gpu->functions[0]->address;
+        struct vfioctl_function *function;
+
+        unsigned int last = reset_last_bus(gpu);
+        first.device = first.function = 0;
+        for (size_t i = first_in_slot(scan, &first); i < scan->count; i++) {
+                const struct vfioctl_address *address = &scan->items[i].address;
+                if (address->domain != first.domain || address->bus > last)
+                        break;
+                int r = snapshot_load_function(ctx, snapshot, address, 0, &function);
+                if (r == -ENOMEM)
+                        return r;
+        }
+        return 0;
+}
+
 /* Everything else of it. */
 static int deepen_gpu(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, const struct scan *scan,
                       const struct place *place, struct vfioctl_gpu *gpu)
 {
+        bool changes = snapshot->flags & VFIOCTL_SNAPSHOT_CHANGE;
+        unsigned int change = changes ? FUNCTION_CHANGE : 0;
         unsigned int parts =
-                FUNCTION_GPU | (snapshot->flags & VFIOCTL_SNAPSHOT_DETAILS ? FUNCTION_DETAIL : 0);
+                FUNCTION_GPU | (snapshot->flags & VFIOCTL_SNAPSHOT_DETAILS ? FUNCTION_DETAIL : 0) | change;
         struct vfioctl_function *function;
 
         if (gpu->is_deep)
@@ -296,8 +322,11 @@ static int deepen_gpu(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot
                 r = place_identity(ctx, place, gpu->functions[0], &gpu->identity);
         if (r >= 0 && gpu->functions[0]->group >= 0)
                 r = load_group(ctx, snapshot, gpu->functions[0]->group, &gpu->group);
-        if (r >= 0 && ((snapshot->flags & VFIOCTL_SNAPSHOT_PATHS) || group_is_shared(gpu)))
-                r = load_path(ctx, snapshot, place, gpu);
+        bool whole = (snapshot->flags & VFIOCTL_SNAPSHOT_PATHS) || group_is_shared(gpu);
+        if (r >= 0 && (whole || changes))
+                r = load_path(ctx, snapshot, place, (whole ? FUNCTION_DETAIL : 0) | change, gpu);
+        if (r >= 0 && changes)
+                r = load_bus(ctx, snapshot, scan, gpu);
         return r;
 }
 
@@ -423,7 +452,9 @@ static int name_cards(struct vfioctl_snapshot *snapshot)
         for (size_t i = 0; i < snapshot->n_gpus; i++) {
                 struct vfioctl_gpu *gpu = snapshot->gpus[i];
                 const struct vfioctl_function *function = gpu->functions[0];
-                int r = function->name
+                const char *known = gpu_known(gpu, CARD_NAME);
+                int r = known ? util_copy(known, &gpu->card)
+                        : function->name
                                 ? name_shorten(function->name, &gpu->card)
                                 : util_format(&gpu->card, "%04x:%04x", function->vendor, function->device);
                 if (r < 0)
@@ -444,7 +475,12 @@ VFIOCTL_EXPORT struct vfioctl_snapshot *vfioctl_snapshot_free(struct vfioctl_sna
         }
         for (size_t i = 0; i < snapshot->n_functions; i++)
                 snapshot->functions[i] = function_free(snapshot->functions[i]);
+        for (size_t i = 0; i < snapshot->n_cards; i++) {
+                knowledge_clear(snapshot->cards[i]);
+                free(snapshot->cards[i]);
+        }
         facts_clear(&snapshot->facts);
+        free(snapshot->cards);
         board_clear(&snapshot->board);
         free(snapshot->gpus);
         free(snapshot->groups);
@@ -509,6 +545,7 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned i
                 return -ENOMEM;
         snapshot->flags = flags;
         snapshot->has_run = host_exists(ctx, PATH_RUN);
+        snapshot->has_holds = snapshot->has_run && host_exists(ctx, PATH_RUN_HOLD);
         snapshot->has_vfio_driver = host_exists(ctx, PATH_PCI_DRIVERS "/" VFIO_DRIVER);
 
         int r = check_descriptors(ctx);
@@ -526,12 +563,18 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned i
                 r = claims_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_NAMES)
                 r = names_find(snapshot);
+        if (r >= 0 && flags & (VFIOCTL_SNAPSHOT_DETAILS | VFIOCTL_SNAPSHOT_CHANGE))
+                r = cards_find(ctx, snapshot);
         if (r >= 0)
                 r = name_cards(snapshot);
+        if (r >= 0 && flags & VFIOCTL_SNAPSHOT_CHANGE)
+                r = reset_find_scopes(snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_HOST)
                 r = needs_find(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_FACTS)
                 r = facts_read(ctx, snapshot);
+        if (r >= 0 && flags & VFIOCTL_SNAPSHOT_FACTS)
+                r = cards_find_vendor_reset(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_DETAILS)
                 r = tried_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_BOARD)

@@ -45,6 +45,28 @@ static bool group_node_exists(const struct vfioctl_ctx *ctx, const char *functio
         return path_format(path, PATH_PCI_DEVICES "/%s/vfio-dev", function) && host_exists(ctx, path);
 }
 
+static int read_value(struct vfioctl_ctx *ctx, const char *attribute, char **ret)
+{
+        char text[256];
+
+        int r = worker_read(ctx, attribute, text, sizeof(text), ctx->read_deadline);
+        return r < 0 ? r : util_copy(util_trim(text), ret);
+}
+
+/* Config space reads as all ones when nobody answers: pci_dev_wait() goes by the same. */
+static int is_alive(struct vfioctl_ctx *ctx, const char *function)
+{
+        static const unsigned char ones[4] = {0xff, 0xff, 0xff, 0xff};
+        char path[PATH_MAX], bytes[sizeof(ones) + 1];
+
+        if (!path_format(path, PATH_PCI_DEVICES "/%s/config", function))
+                return -ENAMETOOLONG;
+        int r = worker_read(ctx, path, bytes, sizeof(bytes), ctx->step_deadline);
+        if (r < 0)
+                return r;
+        return r == sizeof(ones) && memcmp(bytes, ones, sizeof(ones)) != 0;
+}
+
 /* 1 when the condition holds, 0 when not yet. */
 static int evaluate(struct vfioctl_ctx *ctx, const char *function, int group, const struct wait *wait)
 {
@@ -57,6 +79,11 @@ static int evaluate(struct vfioctl_ctx *ctx, const char *function, int group, co
         case WAIT_OVERRIDE:
                 r = wait_read_override(ctx, function, &text);
                 return r < 0 ? r : util_equal(text, wait->value);
+        case WAIT_VALUE:
+                r = read_value(ctx, wait->attribute, &text);
+                return r < 0 ? r : util_equal(text, wait->value);
+        case WAIT_ALIVE:
+                return is_alive(ctx, function);
         case WAIT_DRIVER:
         case WAIT_NO_DRIVER:
         case WAIT_ANY_DRIVER:

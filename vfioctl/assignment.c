@@ -91,7 +91,9 @@ int assignment_open(struct cli *cli, struct assignment *assignment)
         int code = read_targets(assignment);
         if (code != 0)
                 return code;
-        code = take_snapshot(cli, VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS,
+        code = take_snapshot(cli,
+                             VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS |
+                                     VFIOCTL_SNAPSHOT_CHANGE,
                              false, &assignment->snapshot);
         if (code != 0)
                 return code;

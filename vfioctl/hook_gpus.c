@@ -16,7 +16,9 @@ static void gpus_clear(struct gpus *gpus)
 }
 #define _cleanup_gpus_ _cleanup_(gpus_clear)
 
-#define SNAPSHOT_FLAGS (VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS)
+#define SNAPSHOT_FLAGS                                                                                       \
+        (VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS |                       \
+         VFIOCTL_SNAPSHOT_CHANGE)
 
 /* Looks at the GPUs at the addresses of the definition, of our metadata in it, and at those that are claimed.
  */

@@ -92,7 +92,7 @@ void print_reconcile_json(const struct vfioctl_findings *changes, const struct v
         (void)json_print(object);
 }
 
-int print_plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findings *more)
+struct json_object *plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findings *more)
 {
         struct json_object *object = json_object_new_object();
         struct json_object *steps = json_object_new_array(), *findings = json_object_new_array();
@@ -113,5 +113,10 @@ int print_plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findin
         json_add_findings(findings, more);
         json_put(object, "steps", steps);
         json_put(object, "findings", findings);
-        return json_print(object);
+        return object;
+}
+
+int print_plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findings *more)
+{
+        return json_print(plan_json(plan, more));
 }

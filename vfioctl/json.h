@@ -20,7 +20,12 @@ struct json_object *json_proof(const struct vfioctl_gpu *gpu);
 /* {"changes":[...],"findings":[...],"exit_code":N} on stdout. */
 void print_reconcile_json(const struct vfioctl_findings *changes, const struct vfioctl_findings *problems,
                           int code);
+/* {"steps":[...],"findings":[...]}; `plan` may be NULL. */
+struct json_object *plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findings *more);
 /* Prints and frees; returns an exit code. */
 int json_print(struct json_object *object);
+
+/* {"steps":[...],"findings":[...]}; `plan` may be NULL. */
+struct json_object *plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findings *more);
 
 #endif

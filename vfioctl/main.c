@@ -40,6 +40,11 @@ static const struct verb verbs[] = {
         {"to-host", "GPU...", "give GPUs back to their host drivers",
          "Gives GPUs, with all their functions, from vfio-pci back to their host drivers: all or none.",
          OPTION_DRY_RUN, 1, ANY_NUMBER, verb_to_host, NULL},
+        {"reset", "GPU", "reset a GPU that nobody uses",
+         "Has the kernel reset one GPU, and tells by which method, how long it took, and that it answers "
+         "again.\n"
+         "Refused while anybody uses it, while a host driver has it, and when anything else would be hit.",
+         OPTION_DRY_RUN, 1, 1, NULL, NULL},
         {"assign", "VM...", "give each VM its own GPU",
          "Gives each VM one GPU (or --count of them): picks free ones, binds them to vfio-pci and writes "
          "them into\n"

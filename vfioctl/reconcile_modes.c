@@ -153,8 +153,9 @@ static void bring(struct reconcile *reconcile, const struct vfioctl_gpu *gpu, en
                 _cleanup_plan_ struct vfioctl_plan *plan = NULL;
                 const struct vfioctl_gpu *seen;
                 r = vfioctl_snapshot_take_for(reconcile->cli->ctx,
-                                              VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST, &address, 1,
-                                              &now);
+                                              VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST |
+                                                      VFIOCTL_SNAPSHOT_CHANGE,
+                                              &address, 1, &now);
                 if (r >= 0)
                         r = vfioctl_snapshot_find(now, address, &seen);
                 /* Pulled meanwhile. */

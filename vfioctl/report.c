@@ -11,7 +11,7 @@ VFIOCTL_EXPORT report_fn vfioctl_report(struct cli *cli)
                 {"assign", verb_assign}, {"unassign", verb_unassign}, {"reconcile", verb_reconcile},
                 {"config", verb_config}, {"setup", verb_setup},       {"undo", verb_undo},
                 {"status", verb_status}, {"capture", verb_capture},   {"try", verb_try},
-                {"status", verb_status}, {"tree", verb_tree},
+                {"status", verb_status}, {"tree", verb_tree},         {"reset", verb_reset},
         };
 
         cli->print_plan_json = print_plan_json;

@@ -24,6 +24,7 @@ int verb_reconcile(struct cli *cli);
 int verb_config(struct cli *cli);
 int verb_setup(struct cli *cli);
 int verb_undo(struct cli *cli);
+int verb_reset(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_capture(struct cli *cli);
 int verb_try(struct cli *cli);

@@ -88,7 +88,8 @@ static int carry_out(struct cli *cli, const struct vfioctl_snapshot *snapshot, c
  */
 static int take(struct cli *cli, const char *address)
 {
-        unsigned int flags = VFIOCTL_SNAPSHOT_HOST | (cli->options.early ? 0 : VFIOCTL_SNAPSHOT_HOLDERS);
+        unsigned int flags = VFIOCTL_SNAPSHOT_HOST |
+                             (cli->options.early ? 0 : VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_CHANGE);
         int code = -EAGAIN;
 
         for (int i = 0; code == -EAGAIN && i < TRIES_MAX; i++) {

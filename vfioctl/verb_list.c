@@ -271,11 +271,11 @@ int verb_list(struct cli *cli)
 
         int code = select_columns(cli->options.columns, has_aliases(cli->ctx), &selection);
         if (code == 0)
-                code = take_snapshot(
-                        cli,
-                        VFIOCTL_SNAPSHOT_ALL &
-                                ~(VFIOCTL_SNAPSHOT_PATHS | VFIOCTL_SNAPSHOT_FACTS | VFIOCTL_SNAPSHOT_BOARD),
-                        false, &snapshot);
+                code = take_snapshot(cli,
+                                     VFIOCTL_SNAPSHOT_ALL &
+                                             ~(VFIOCTL_SNAPSHOT_PATHS | VFIOCTL_SNAPSHOT_FACTS |
+                                               VFIOCTL_SNAPSHOT_CHANGE | VFIOCTL_SNAPSHOT_BOARD),
+                                     false, &snapshot);
         if (code == 0)
                 code = virt_report(cli, &vms);
         if (code != 0)

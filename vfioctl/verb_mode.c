@@ -21,7 +21,8 @@ static int prepare(struct cli *cli, struct change *change)
         _cleanup_intent_ struct vfioctl_intent *intent = NULL;
 
         int code =
-                take_snapshot(cli, VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST, true, &change->snapshot);
+                take_snapshot(cli, VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_CHANGE,
+                              true, &change->snapshot);
         if (code == 0)
                 code = find_gpus(change->snapshot, cli->arguments, cli->n_arguments, &change->gpus);
         if (code != 0)

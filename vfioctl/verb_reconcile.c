@@ -237,10 +237,10 @@ static int run(struct reconcile *reconcile)
         /* All that is looked at is looked at after this, so what changes meanwhile shows in the next stamp.
          */
         bool proves = vfioctl_stamp_take(cli->ctx, &stamp);
-        int code = look(reconcile, VFIOCTL_SNAPSHOT_DETAILS);
+        int code = look(reconcile, VFIOCTL_SNAPSHOT_DETAILS | VFIOCTL_SNAPSHOT_CHANGE);
         if (code == 0 && !reconcile_is_settled(reconcile))
-                code = look(reconcile,
-                            VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS);
+                code = look(reconcile, VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST |
+                                               VFIOCTL_SNAPSHOT_DETAILS | VFIOCTL_SNAPSHOT_CHANGE);
         if (code != 0)
                 return code;
         reconcile_claims(reconcile);

@@ -3,6 +3,8 @@
 #include "use.h"
 #include "virt.h"
 
+#include <libvfioctl-hardware.h>
+
 static void print_bars(const struct vfioctl_function *function)
 {
         char buffer[24];
@@ -38,14 +40,61 @@ static void print_function(const struct vfioctl_function *function)
                !vfioctl_function_driver_override_known(function) ? "?"
                : override                                        ? override
                                                                  : "none");
-        printf("    reset %s, power %s",
+        printf("    reset %s, power %s%s%s",
                vfioctl_function_reset_method(function) ? vfioctl_function_reset_method(function) : "none",
-               vfioctl_function_power_state(function) ? vfioctl_function_power_state(function) : "?");
+               vfioctl_function_power_state(function) ? vfioctl_function_power_state(function) : "?",
+               util_equal(vfioctl_function_power_control(function), "on") ? " held awake" : "",
+               vfioctl_function_d3cold_allowed(function) == 0 ? " never D3cold" : "");
         if (vfioctl_function_vfs_total(function) > 0)
                 printf(", virtual functions %u of %u", vfioctl_function_vfs_enabled(function),
                        vfioctl_function_vfs_total(function));
         printf("\n");
         print_bars(function);
+}
+
+/* What a reset of it takes and hits. */
+static void print_reset(const struct vfioctl_gpu *gpu)
+{
+        const char *method = vfioctl_gpu_reset_used(gpu);
+
+        printf("reset     %s%s", method ? method : "not alone",
+               vfioctl_gpu_reset_is_stale(gpu) ? " (bus is listed, and cannot work)" : "");
+        for (size_t i = 0; i < vfioctl_gpu_reset_scope_count(gpu); i++)
+                printf("%s%s", i == 0 ? ", hits " : " ",
+                       vfioctl_function_address(vfioctl_gpu_reset_scope(gpu, i)));
+        printf("\n");
+}
+
+/* As data/cards has it: vfioctl-cards(5). */
+static void print_known(const struct vfioctl_gpu *gpu)
+{
+        const char *file = vfioctl_gpu_known_file(gpu);
+
+        printf("known     %s\n", file ? file : "nothing of such a card");
+        for (size_t i = 0; i < vfioctl_gpu_known_count(gpu); i++)
+                printf("  %-13s %s\n", vfioctl_gpu_known_name(gpu, i), vfioctl_gpu_known_value(gpu, i));
+}
+
+static struct json_object *known_json(const struct vfioctl_gpu *gpu)
+{
+        struct json_object *object = json_object_new_object();
+
+        for (size_t i = 0; i < vfioctl_gpu_known_count(gpu); i++)
+                json_put(object, vfioctl_gpu_known_name(gpu, i),
+                         json_string(vfioctl_gpu_known_value(gpu, i)));
+        return object;
+}
+
+static struct json_object *reset_json(const struct vfioctl_gpu *gpu)
+{
+        struct json_object *object = json_object_new_object(), *scope = json_object_new_array();
+
+        for (size_t i = 0; i < vfioctl_gpu_reset_scope_count(gpu); i++)
+                json_append(scope, json_string(vfioctl_function_address(vfioctl_gpu_reset_scope(gpu, i))));
+        json_put(object, "method", json_string(vfioctl_gpu_reset_used(gpu)));
+        json_put(object, "stale", json_object_new_boolean(vfioctl_gpu_reset_is_stale(gpu)));
+        json_put(object, "scope", scope);
+        return object;
 }
 
 static int print_text(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms, bool vms_known,
@@ -77,6 +126,8 @@ static int print_text(const struct vfioctl_snapshot *snapshot, const struct vfio
                 printf("ours      no\n");
         printf("used by   %s\n", *used ? used : "nobody");
         printf("ready     %s\n", ready_text(snapshot, gpu));
+        print_reset(gpu);
+        print_known(gpu);
         printf("functions\n");
         for (size_t i = 0; i < vfioctl_gpu_function_count(gpu); i++)
                 print_function(vfioctl_gpu_function(gpu, i));
@@ -153,6 +204,9 @@ static struct json_object *function_json(const struct vfioctl_function *function
         json_put(object, "driver_override", json_string(vfioctl_function_driver_override(function)));
         json_put(object, "reset_method", json_string(vfioctl_function_reset_method(function)));
         json_put(object, "power_state", json_string(vfioctl_function_power_state(function)));
+        json_put(object, "power_control", json_string(vfioctl_function_power_control(function)));
+        int d3cold = vfioctl_function_d3cold_allowed(function);
+        json_put(object, "d3cold_allowed", d3cold < 0 ? NULL : json_object_new_boolean(d3cold));
         json_put(object, "numvfs", json_object_new_int((int)vfioctl_function_vfs_enabled(function)));
         json_put(object, "totalvfs", json_object_new_int((int)vfioctl_function_vfs_total(function)));
         json_put(object, "bars", bars_json(function));
@@ -206,6 +260,8 @@ static int show_json(const struct vfioctl_snapshot *snapshot, const struct vfioc
                 json_append(array, item);
         }
         json_put(object, "holders", array);
+        json_put(object, "reset", reset_json(gpu));
+        json_put(object, "known", known_json(gpu));
         json_put(object, "holders_known", json_object_new_boolean(vfioctl_gpu_holders_known(gpu)));
         array = json_object_new_array();
         json_add_findings(array, findings);

@@ -8,7 +8,8 @@
 
 #define RUNS_USUAL 3
 #define SNAPSHOT_FLAGS                                                                                       \
-        (VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS | VFIOCTL_SNAPSHOT_PATHS)
+        (VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS |                       \
+         VFIOCTL_SNAPSHOT_PATHS | VFIOCTL_SNAPSHOT_CHANGE)
 
 /* ---- beginning ---- */
 
@@ -145,8 +146,9 @@ static int restore_once(const struct trial *trial)
         _cleanup_plan_ struct vfioctl_plan *plan = NULL;
         const struct vfioctl_gpu *gpu = NULL;
 
-        int r = vfioctl_snapshot_take(trial->cli->ctx, VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST,
-                                      &snapshot);
+        int r = vfioctl_snapshot_take(
+                trial->cli->ctx, VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_CHANGE,
+                &snapshot);
         if (r >= 0)
                 r = vfioctl_snapshot_find(snapshot, vfioctl_gpu_address(trial->gpu), &gpu);
         if (r >= 0 && vfioctl_gpu_mode(gpu) == trial->before && !vfioctl_gpu_needs_change(gpu, mode))

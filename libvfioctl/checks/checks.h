@@ -17,12 +17,18 @@ int check_group(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gp
 /* A group can be opened by one VM alone, so two VMs cannot have GPUs of one group. */
 int check_group_vms(const struct intent_item *item, const struct vfioctl_vms *vms,
                     const struct vfioctl_intent *intent, struct vfioctl_findings *findings);
+/* A bind or unbind has not come back. */
+int check_stuck(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings);
+/* All ones in its configuration space, or never awake. */
+int check_answers(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings);
 /* Boot display, console, and the board's own. */
 int check_display(const struct vfioctl_gpu *gpu, enum vfioctl_severity severity,
                   struct vfioctl_findings *findings);
 
 /* BARs without an address, and what of the firmware's lies in one. */
 int check_memory(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings);
+/* What stands against a reset. */
+int check_reset_intent(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings);
 /* That the last try on this kernel failed: such a GPU is not given to a VM, but one that has it keeps it. */
 int check_tried(const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings);
 
@@ -45,7 +51,7 @@ int check_window(const struct vfioctl_snapshot *snapshot, const struct vfioctl_g
 /* Of the host. */
 int check_iommu(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
 int check_interrupts(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
-int check_module(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
+int check_vfio_module(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
 int check_ids(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
 int check_rivals(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
 int check_programs(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings);
@@ -72,6 +78,13 @@ bool list_has_module(const char *list, const char *module);
 int cmdline_fix(const char *what, const char *word, char **ret);
 #define CMDLINE_PLACE "the kernel's command line (GRUB_CMDLINE_LINUX in /etc/default/grub, then update-grub)"
 
+/* Dies and companions that its card ought to have. */
+int check_card(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
+               struct vfioctl_findings *findings);
+int check_reset(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
+                struct vfioctl_findings *findings);
+int check_power(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
+                struct vfioctl_findings *findings);
 /* Whether cards like it were tried, on the kernel that runs and on the next. */
 int check_untried(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
                   struct vfioctl_findings *findings);

@@ -11,6 +11,13 @@ int check_display(const struct vfioctl_gpu *gpu, enum vfioctl_severity severity,
                                                              .gpu = gpu->functions[0]->text,
                                                              .culprit = gpu->functions[0]->text},
                                     "it is the board's own display, and stays with the host");
+        if (util_equal(gpu_known(gpu, CARD_HAND_OUT), "never"))
+                return finding_addf(findings,
+                                    (struct vfioctl_finding){.severity = severity,
+                                                             .code = "boot-display",
+                                                             .gpu = gpu->functions[0]->text,
+                                                             .culprit = gpu->functions[0]->text},
+                                    "it is made for a board's own display, and stays with the host");
         for (size_t i = 0; i < gpu->n_functions; i++) {
                 const struct vfioctl_function *function = gpu->functions[i];
                 if (!function->is_boot_vga && !function->is_console)

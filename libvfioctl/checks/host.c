@@ -164,7 +164,7 @@ static int tell_missing(enum vfioctl_severity severity, const char *kernel, stru
                             severity == VFIOCTL_WARNING ? ", the next that boots," : "");
 }
 
-int check_module(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings)
+int check_vfio_module(const struct vfioctl_snapshot *snapshot, struct vfioctl_findings *findings)
 {
         const struct host_facts *facts = &snapshot->facts;
         int r = 0;

@@ -267,7 +267,18 @@ class Case(unittest.TestCase):
         self.unchanged(before, host, (".fake",))
 
     def unchanged(self, before, host, leave_out=(".fake", "run")):
-        changes = tree_changes(before, host.tree(leave_out))
+        self.no_changes(tree_changes(before, host.tree(leave_out)))
+
+    def restored(self, before, host, leave_out=(".fake", "run")):
+        """As it was, but for lists of reset methods that were made anew, and now are true."""
+        self.no_changes(self.unless_true(host, tree_changes(before, host.tree(leave_out))))
+
+    def unless_true(self, host, changes):
+        true = dict((line + " ").split(" ", 1) for line in host.read(".fake/reset").splitlines())
+        return {path: (old, new) for path, (old, new) in changes.items()
+                if not path.endswith("/reset_method") or new.decode().split() != true[path.split("/")[-2]].split()}
+
+    def no_changes(self, changes):
         self.assertFalse(bool(changes), "changed: " + "; ".join(f"{k}: {repr(a)[:80]} -> {repr(b)[:80]}"
                                                            for k, (a, b) in sorted(changes.items())[:8]))
 

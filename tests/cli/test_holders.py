@@ -131,7 +131,7 @@ class Others(Case):
         self.assertEqual(gpus["1b"]["used_by"], "?")
         self.assertIn("?", host.cli("list", "-o", "USED-BY", **other).out)
         findings = host.cli("check", "1b", "--json", **other).json["findings"]
-        self.assertEqual([(f["code"], f["severity"]) for f in findings], [("holders-unknown", "note")])
+        self.assertEqual([(f["code"], f["severity"]) for f in findings], [("reset-none", "note"), ("reset-stale", "note"), ("holders-unknown", "note")])
 
 
 if __name__ == "__main__":

@@ -234,6 +234,18 @@ class Show(Case):
 expand(Show, [(topology, topology) for topology in TOPOLOGIES])
 
 
+# Cards of which nobody knows whether they need vendor-reset; lists that the kernel made too early; GPUs that are reset
+# with their companions only.
+RESETS = {
+    "desktop-2xrtx3050": {("0a:00.0", "reset-stale"), ("0b:00.0", "reset-stale")},
+    "gtx690": {(gpu, code) for gpu in ("83:00.0", "84:00.0") for code in ("reset-stale", "reset-none")},
+    "m2000": {("04:00.0", "reset-stale"), ("04:00.0", "reset-none")},
+    "r9-295x2": {("83:00.0", "reset-stale"), ("83:00.0", "reset-none")},
+    "x10drh-3xv340": {(gpu, "vendor-reset-missing") for gpu in ("06:00.0", "0a:00.0", "10:00.0", "14:00.0", "85:00.0", "89:00.0")},
+    "x10drh-v340-noacs": {(gpu, "vendor-reset-missing") for gpu in ("06:00.0", "0a:00.0", "85:00.0", "89:00.0")},
+}
+
+
 class Check(Case):
     def each(self, topology):
         result = run("--root", template(topology), "check", "--json")
@@ -248,7 +260,7 @@ class Check(Case):
             self.assertRegex(finding["gpu"], r"^[0-9a-f]{4,8}:..:..\..$")
             self.assertTrue(finding["text"])
             named.add((finding["gpu"][5:], finding["code"]))
-        want = {(NEVER[topology], "boot-display")}
+        want = {(NEVER[topology], "boot-display")} | RESETS[topology]
         if topology == "x10drh-v340-noacs":
             want |= {(address, "group-shared") for address, name in NAMES[topology].items() if name}
         self.assertEqual(named, want)
@@ -257,13 +269,13 @@ class Check(Case):
         self.assertEqual(run("--root", template(topology), "check").code, result.code)
 
     def test_one(self):
-        self.assertEqual(self.code(0, run("--root", template("gtx690"), "check", "1b", "--json")).json, {"findings": []})
-        self.assertIn("nothing stands against", self.code(0, run("--root", template("gtx690"), "check", "1b")).out)
-        result = self.code(3, run("--root", template("gtx690"), "check", "03:00.0", "1b", "--json"))
+        self.assertEqual(self.code(0, run("--root", template("r9-295x2"), "check", "1b", "--json")).json, {"findings": []})
+        self.assertIn("nothing stands against", self.code(0, run("--root", template("r9-295x2"), "check", "1b")).out)
+        result = self.code(3, run("--root", template("r9-295x2"), "check", "03:00.0", "1b", "--json"))
         self.assertEqual([finding["gpu"] for finding in result.json["findings"]], ["0000:03:00.0"])
 
     def test_quiet(self):
-        result = self.code(0, run("-q", "--root", template("gtx690"), "check", "1b"))
+        result = self.code(0, run("-q", "--root", template("r9-295x2"), "check", "1b"))
         self.assertEqual((result.out, result.err), ("", ""))
 
 

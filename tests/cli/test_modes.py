@@ -16,6 +16,15 @@ def offered(topology):
     return {gpu["name"]: gpu for gpu in gpus if gpu["ready"]}
 
 
+def notes(root):
+    return harness.read_tree(f"{root}/run/vfioctl/hold", ()) if os.path.exists(f"{root}/run/vfioctl/hold") else {}
+
+
+def settings(tree):
+    return {path: value for path, value in tree.items()
+            if path.endswith(("/power/control", "/d3cold_allowed", "/reset_method", "/driver_override", "/power_state"))}
+
+
 class ThereAndBack(Case):
     """Every GPU of every topology: all its functions go along, nothing else moves, and back is as before."""
 
@@ -30,6 +39,10 @@ class ThereAndBack(Case):
         self.assertEqual(host.gpu(name)["mode"], "vm")
         self.assertEqual(host.gpu(name)["driver"], "vfio-pci")
         self.others(before, host, gpu)
+        # Awake, out of D3cold, with the bridges above, and with a list of reset methods that is true.
+        held = template(topology, "--mode", f"{gpu['address']}=vm")
+        self.assertEqual(settings(harness.read_tree(held)), settings(host.tree()))
+        self.assertEqual(notes(held), notes(host.root))
 
         host.forget()
         result = self.code(0, host.cli("to-vm", gpu["address"]))
@@ -38,7 +51,8 @@ class ThereAndBack(Case):
 
         result = self.code(0, host.cli("to-host", name))
         self.assertEqual(result.out, f"{name} ({gpu['address']}) is now in mode host\n")
-        self.unchanged(before, host)
+        self.restored(before, host)
+        self.assertEqual(notes(host.root), {})
         host.forget()
         self.assertIn("already in mode host", self.code(0, host.cli("to-host", name)).out)
         self.assertEqual(host.log(), [])
@@ -159,7 +173,8 @@ class Several(Case):
         result = self.code(0, host.cli("to-vm", "1a", "1b"))
         self.assertIn("1a (0000:06:00.0) is already in mode vm", result.out)
         self.assertIn("1b (0000:0a:00.0) is now in mode vm", result.out)
-        self.assertEqual(len(host.log()), 3)
+        # Bound, itself and three bridges of its own held; the two above both are held already.
+        self.assertEqual(len(host.log()), 3 + 2 + 3 * 2)
 
     def test_one_refusal_stops_all(self):
         host = self.host("x10drh-3xv340")
@@ -172,8 +187,9 @@ class Several(Case):
         result = self.code(0, host.cli("-q", "to-vm", "1a"))
         self.assertEqual((result.out, result.err), ("", ""))
         result = self.code(0, host.cli("-v", "to-vm", "1b"))
-        self.assertEqual(len(result.lines), 6)
-        self.assertTrue(all(line.startswith("vfioctl: write ") for line in result.lines), result)
+        # Two functions bound, held and noted; a bridge held and noted, two more noted; the list of reset methods.
+        self.assertEqual(len(result.lines), 2 * (3 + 2 + 1) + 3 + 2 + 1)
+        self.assertTrue(all(line.startswith(("vfioctl: write ", "vfioctl: note ")) for line in result.lines), result)
 
 
 class Refusals(Case):

@@ -76,16 +76,16 @@ class Places(Tree):
         self.assertEqual(self.text(), """\
 x10drh-3xv340  X10DRH-iT
 ├─ CPU1 node 0
-│  ├─ slot 1  Radeon Pro V340/Instinct MI25x2  x16 8 GT/s
+│  ├─ slot 1  Radeon Pro V340/V340L  x16 8 GT/s
 │  │  ├─ 1a       group 10  host  free
 │  │  └─ 1b       group 13  host  free
-│  ├─ slot 2  Radeon Pro V340/Instinct MI25x2  x16 8 GT/s
+│  ├─ slot 2  Radeon Pro V340/V340L  x16 8 GT/s
 │  │  ├─ 2a       group 20  host  free
 │  │  └─ 2b       group 23  host  free
-│  └─ on board  ASPEED Graphics Family
+│  └─ on board  ASPEED BMC display
 │     └─ 17:00.0  group 31  host  boot display
 └─ CPU2 node 1
-   └─ slot 3  Radeon Pro V340/Instinct MI25x2  x16 8 GT/s
+   └─ slot 3  Radeon Pro V340/V340L  x16 8 GT/s
       ├─ 3a       group 38  host  free
       └─ 3b       group 41  host  free
 """)
@@ -179,8 +179,8 @@ class Use(Tree):
         self.busy()
         text = self.text()
         for line in ("1a       group 10  vm    game1 (running)", "1b       group 13  vm    game2 (off)",
-                     "slot 2  Radeon Pro V340/Instinct MI25x2  x8 of x16, 8 GT/s", "2b       group 23  host  ollama.service",
-                     "slot 3  Radeon Pro V340/Instinct MI25x2  x16, 2.5 of 8 GT/s", "3a       group 38  vm    broken: stuck",
+                     "slot 2  Radeon Pro V340/V340L  x8 of x16, 8 GT/s", "2b       group 23  host  ollama.service",
+                     "slot 3  Radeon Pro V340/V340L  x16, 2.5 of 8 GT/s", "3a       group 38  vm    broken: stuck",
                      "3b       group 41  host  free  x4 of x16, 8 GT/s"):
             self.assertIn(f"─ {line}\n", text)
 

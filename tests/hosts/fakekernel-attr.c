@@ -64,13 +64,22 @@ static int reset_method_store(const struct fk_write *w)
 
 static int reset_store(const struct fk_write *w)
 {
-        char methods[FK_NAME];
+        char methods[FK_NAME], path[FK_PATH + 8];
         char *end;
 
         if (strtoul(w->value, &end, 0) != 1 || end == w->value)
                 return -EINVAL;
         fk_read_attr(w->dir, "reset_method", methods, sizeof methods);
-        return methods[0] ? 0 : -ENOTTY;
+        if (!methods[0])
+                return -ENOTTY;
+        const char *dead = getenv("FAKEKERNEL_RESET_DEAD");
+        if (dead && !strcmp(dead, w->address)) {
+                char ones[4096];
+                snprintf(path, sizeof path, "%s/config", w->dir);
+                memset(ones, 0xff, sizeof ones);
+                fk_put(path, ones, sizeof ones);
+        }
+        return 0;
 }
 
 /* sriov_numvfs_store(); the VFs themselves do not appear. */

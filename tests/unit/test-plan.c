@@ -234,7 +234,7 @@ static void test_claim(void **state)
                 assert_int_equal(plan->steps[i]->kind, STEP_WRITE);
         const struct vfioctl_step *claim = plan->steps[6];
         assert_int_equal(claim->kind, STEP_CLAIM);
-        assert_string_equal(claim->claim, UUID " 4711 12345\na VM\n");
+        assert_string_equal(claim->record, UUID " 4711 12345\na VM\n");
         assert_null(claim->expected);
         assert_string_equal(claim->function, "0000:06:00.0");
         assert_string_equal(vfioctl_step_attribute(claim), "/run/vfioctl/claims/0000:06:00.0");
@@ -286,7 +286,7 @@ static void test_release(void **state)
         _cleanup_plan_ struct vfioctl_plan *plan = plan_claim(UUID, NULL);
         assert_int_equal(plan->n_steps, 1);
         assert_int_equal(plan->steps[0]->kind, STEP_CLAIM);
-        assert_null(plan->steps[0]->claim);
+        assert_null(plan->steps[0]->record);
         assert_string_equal(plan->steps[0]->expected, gpu->claim.text);
         assert_contains(vfioctl_step_text(plan->steps[0]), "drop the claim on 0000:06:00.0");
 }

@@ -12,13 +12,18 @@ DEFAULTS = {"slots": False, "no_vfio": False, "no_smbios": False, "lvm": False, 
 
 
 def set_mode(host, f, mode):
-    """vm and none take the whole GPU, as its companions go with it; vm-only and none-only one function."""
+    """vm and none take the whole GPU, as its companions go with it; vm-only and none-only one function. What holds it
+    awake, and the list of reset methods, is with vm as vfioctl leaves it."""
     kinds = {"vm": ("vfio-pci", "vfio-pci"), "none": (None, None)}
-    name = mode.removesuffix("-only")
+    name = mode.removesuffix("-only").removesuffix("-bare")
     if name not in kinds:
         raise TopologyError(f"--mode: no such mode: {mode}")
     for g in [f] if mode.endswith("-only") else host.slot_siblings(f):
         g.driver, g.override = kinds[name]
+    if mode == "vm":
+        gpu = next((g for g in host.slot_siblings(f) if g.is_gpu), f)
+        for g in [*host.slot_siblings(f), *f.above()]:
+            g.held_by.append(gpu)
 
 
 def write(host, directory, **given):
@@ -30,6 +35,7 @@ def write(host, directory, **given):
     smbios.number_slots(host)
     tree = Tree(directory)
     pci.build(tree, host, options)
+    pci.holds(tree, host)
     every = classes.Classes(tree, host, options)
     every.build()
     system.build(tree, host, every, options)

@@ -48,9 +48,9 @@ def cpus_of(host, node):
 
 def power(tree, path, f):
     vfio = f.driver == "vfio-pci"
-    control = "auto" if vfio or f.driver == "pcieport" else "on"
+    control = "auto" if (vfio or f.driver == "pcieport") and not f.held_by else "on"
     tree.put(f"{path}/power/control", control + "\n", RW)
-    tree.attrs(f"{path}/power", {"runtime_status": "suspended" if vfio else "active",
+    tree.attrs(f"{path}/power", {"runtime_status": "suspended" if vfio and not f.held_by else "active",
                                  "runtime_enabled": "enabled" if control == "auto" else "forbidden",
                                  "runtime_active_time": 1000, "runtime_suspended_time": 0})
     tree.put(f"{path}/power/autosuspend_delay_ms", "", RW)
@@ -77,10 +77,10 @@ def device(tree, host, f, options):
         "class": f"0x{f.cls:06x}", "revision": f"0x{f.revision:02x}", "irq": 0 if not f.driver else 16 + f.dev,
         "modalias": modalias(f), "local_cpulist": cpus_of(host, f.node), "ari_enabled": 0,
         "dma_mask_bits": 64 if f.driver else 32, "consistent_dma_mask_bits": 64 if f.driver else 32,
-        "power_state": "D3hot" if f.driver == "vfio-pci" else "D0" if f.driver else "unknown",
+        "power_state": "D3hot" if f.driver == "vfio-pci" and not f.held_by else "D0" if f.driver else "unknown",
     })
     tree.attrs(path, {"numa_node": f.node, "enable": 0 if f.driver in (None, "vfio-pci") else 1,
-                      "d3cold_allowed": 1, "driver_override": f.override or "(null)",
+                      "d3cold_allowed": 0 if f.held_by else 1, "driver_override": f.override or "(null)",
                       "broken_parity_status": 0, "msi_bus": 1}, RW)
     tree.put(f"{path}/resource", resource_lines(f))
     tree.put(f"{path}/uevent", uevent(f), RW)
@@ -94,7 +94,8 @@ def device(tree, host, f, options):
     power(tree, path, f)
     methods = f.spec.get("reset_method")
     if methods:
-        tree.attrs(path, {"reset_method": methods}, RW)
+        methods = (f.spec.get("reset_effective") or "") if f in f.held_by else methods
+        tree.put(f"{path}/reset_method", f"{methods}\n" if methods else "", RW)
         tree.put(f"{path}/reset", "", RW)
     if f.cls >> 8 == 0x0300:
         tree.attrs(path, {"boot_vga": f.spec.get("boot_vga") or 0})
@@ -227,6 +228,24 @@ def build(tree, host, options):
             module(tree, name)
     slots(tree, host, options.slots)
     metadata(tree, host)
+
+
+def holds(tree, host):
+    """vfioctl's notes of settings that it has changed."""
+    for f in host.functions:
+        if not f.held_by:
+            continue
+        lines = [f"ids {f.vendor:04x}:{f.device:04x}"]
+        if f.driver == "pcieport":
+            lines.append("control auto")
+        elif f.driver == "vfio-pci" and f.native:
+            lines.append("control on")
+        lines.append("d3cold_allowed 1")
+        methods, true = f.spec.get("reset_method"), f.spec.get("reset_effective") or ""
+        if f in f.held_by and methods and methods != true:
+            lines.append(f"reset_method {true}")
+        lines += [f"gpu {gpu.address}" for gpu in f.held_by]
+        tree.put(f"run/vfioctl/hold/{f.address}", "".join(f"{line}\n" for line in lines), RW)
 
 
 def metadata(tree, host):

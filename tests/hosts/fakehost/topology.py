@@ -47,6 +47,7 @@ class Function:
         self.native = spec.get("driver")
         self.driver = self.native
         self.override = None
+        self.held_by = []                   # GPUs in mode vm, for which it is kept awake
         self.slot = spec.get("slot")
         self.slot_number = 0
         self.sriov = spec.get("sriov")
@@ -92,6 +93,13 @@ class Function:
     @property
     def acs_ctl(self):
         return (self.spec.get("acs") or {}).get("ctl_iommu_on") or []
+
+    def above(self):
+        """The bridges, the nearest first."""
+        bridge = self.parent
+        while bridge:
+            yield bridge
+            bridge = bridge.parent
 
     def walk(self):
         yield self
