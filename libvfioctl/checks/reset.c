@@ -104,6 +104,16 @@ static int tell_module(const struct vfioctl_gpu *gpu, enum vfioctl_severity seve
                                    : "may need the module vendor-reset, which nobody has tried");
 }
 
+/* What the host lacks is told once for a family of cards, at its first GPU. */
+static bool is_first_of_family(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu)
+{
+        size_t i = 0;
+
+        while (snapshot->gpus[i] != gpu && snapshot->gpus[i]->knowledge != gpu->knowledge)
+                i++;
+        return snapshot->gpus[i] == gpu;
+}
+
 static int check_module(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
                         struct vfioctl_findings *findings)
 {
@@ -116,7 +126,10 @@ static int check_module(const struct vfioctl_snapshot *snapshot, const struct vf
         if (!module->is_known || !word || util_equal(word, "no"))
                 return 0;
         enum vfioctl_severity severity = util_equal(word, "needed") ? VFIOCTL_WARNING : VFIOCTL_NOTE;
+        bool first = is_first_of_family(snapshot, gpu);
         bool listed = words_have(gpu->functions[0]->reset_method, "device_specific", 15);
+        if (!first && !module->is_loaded)
+                return 0;
         if (!module->is_loaded && !module->in_kernel)
                 r = tell_module(gpu, severity, "vendor-reset", "install " VENDOR_RESET_SOURCE,
                                 "vendor-reset is not installed for this kernel", findings);
@@ -130,7 +143,7 @@ static int check_module(const struct vfioctl_snapshot *snapshot, const struct vf
                 r = tell_module(gpu, severity, "vendor-reset", fix,
                                 "vendor-reset was loaded after the kernel had made its list of methods",
                                 findings);
-        if (r >= 0 && next && module->in_kernel && !module->in_next_kernel)
+        if (r >= 0 && first && next && module->in_kernel && !module->in_next_kernel)
                 r = tell_module(gpu, severity, next, "install " VENDOR_RESET_SOURCE " for it too",
                                 "vendor-reset is not installed for the next kernel", findings);
         return r;

@@ -241,8 +241,8 @@ RESETS = {
     "gtx690": {(gpu, code) for gpu in ("83:00.0", "84:00.0") for code in ("reset-stale", "reset-none")},
     "m2000": {("04:00.0", "reset-stale"), ("04:00.0", "reset-none")},
     "r9-295x2": {("83:00.0", "reset-stale"), ("83:00.0", "reset-none")},
-    "x10drh-3xv340": {(gpu, "vendor-reset-missing") for gpu in ("06:00.0", "0a:00.0", "10:00.0", "14:00.0", "85:00.0", "89:00.0")},
-    "x10drh-v340-noacs": {(gpu, "vendor-reset-missing") for gpu in ("06:00.0", "0a:00.0", "85:00.0", "89:00.0")},
+    "x10drh-3xv340": {(gpu, "vendor-reset-missing") for gpu in ("06:00.0",)},
+    "x10drh-v340-noacs": {(gpu, "vendor-reset-missing") for gpu in ("06:00.0",)},
 }
 
 
