@@ -111,6 +111,15 @@ static bool control_differs(struct apply *apply, const struct seen *seen)
                !util_equal(util_trim(text), seen->control);
 }
 
+/* A VM that starts has claimed it, or one has let go of it. */
+static int check_claim(struct apply *apply, const struct seen *seen)
+{
+        _cleanup_free_ char *claim = NULL;
+
+        int r = claim_read_text(apply->ctx, seen->function, &claim);
+        return r < 0 ? r : util_equal(claim, seen->claim) ? 0 : -EAGAIN;
+}
+
 /*
  * Another vfioctl may have come and gone between the snapshot and our lock, without a wait that would tell. A
  * plan made before or in the middle of that must not begin: -EAGAIN.
@@ -128,6 +137,9 @@ static int check_unchanged(struct apply *apply)
                         return -EAGAIN;
                 if (plan->seen[i].control && control_differs(apply, &plan->seen[i]))
                         return -EAGAIN;
+                r = plan->seen[i].is_gpu ? check_claim(apply, &plan->seen[i]) : 0;
+                if (r < 0)
+                        return r;
         }
         for (size_t i = 0; i < plan->n_steps; i++) {
                 _cleanup_free_ char *override = NULL;

@@ -434,6 +434,8 @@ struct seen {
         char function[VFIOCTL_ADDRESS_SIZE];
         char *driver;  /* NULL: none */
         char *control; /* power/control; NULL: not known */
+        bool is_gpu;   /* the GPU's own, not a companion */
+        char *claim;   /* on that GPU; NULL: none */
 };
 
 /* A function's settings and note as they will be after the steps so far. */

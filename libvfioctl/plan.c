@@ -13,6 +13,7 @@ VFIOCTL_EXPORT struct vfioctl_plan *vfioctl_plan_free(struct vfioctl_plan *plan)
         for (size_t i = 0; i < plan->n_seen; i++) {
                 free(plan->seen[i].driver);
                 free(plan->seen[i].control);
+                free(plan->seen[i].claim);
         }
         for (size_t i = 0; i < plan->n_holds; i++)
                 hold_clear(&plan->holds[i].hold);
@@ -49,6 +50,9 @@ static int note_gpu(struct vfioctl_plan *plan, const struct vfioctl_gpu *gpu, en
                 r = util_copy(gpu->functions[i]->driver, &seen->driver);
                 if (r >= 0)
                         r = util_copy(gpu->functions[i]->power_control, &seen->control);
+                seen->is_gpu = i == 0;
+                if (r >= 0 && seen->is_gpu)
+                        r = util_copy(gpu->claim.text, &seen->claim);
                 if (r < 0)
                         return r;
         }

@@ -303,12 +303,14 @@ static void test_definition(void **state)
 static void test_stale(void **state)
 {
         (void)state;
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < 3; i++) {
                 struct run run = {.r = 0};
                 boot(false);
                 run_plan(&run, VFIOCTL_MODE_VM, NULL);
                 if (i == 0)
                         put_override(AUDIO, "nouveau");
+                else if (i == 1)
+                        root_put(kernel.root, "/run/vfioctl/claims/" GPU, "a-uuid 1 1\nvm\n");
                 else
                         set_driver(GPU, "radeon");
                 _cleanup_free_ char *before = state_text();
