@@ -120,7 +120,8 @@ static int capture_kernels(const struct vfioctl_ctx *ctx, struct vfioctl_capture
         return r;
 }
 
-/* Of this boot: host drivers, policies. Claims and refused starts name VMs, and are left out. */
+/* Of this boot: host drivers, settings that are held, policies. Claims and refused starts name VMs, and are
+ * left out. */
 static int capture_run(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
 {
         static const char *const files[] = {PATH_RUN_SLOTS, PATH_RUN_BOOT_EARLY, PATH_RUN_BOOT_LATE};
@@ -130,6 +131,8 @@ static int capture_run(const struct vfioctl_ctx *ctx, struct vfioctl_capture *ca
                 r = capture_file(ctx, capture, files[i], REDACT_TEXT);
         if (r >= 0)
                 r = capture_all(ctx, capture, PATH_RUN_HOST, REDACT_TEXT);
+        if (r >= 0)
+                r = capture_all(ctx, capture, PATH_RUN_HOLD, REDACT_TEXT);
         if (r >= 0)
                 r = capture_all(ctx, capture, PATH_TRIED, REDACT_NAMES);
         return r < 0 ? r : capture_all(ctx, capture, PATH_INITRAMFS_COPIES, REDACT_TEXT);

@@ -144,6 +144,13 @@ static int refuse_for_vm(const struct vfioctl_gpu *gpu, const struct vfioctl_gpu
                 finding.code = "claimed";
                 return finding_addf(findings, finding, "VM %s is starting or running with it", vm);
         }
+        if (gpu->group != in_use->group) {
+                finding.code = "reset-scope";
+                return finding_addf(
+                        findings, finding,
+                        "a reset of it also resets %s, and VM %s is starting or running with that",
+                        in_use->name, vm);
+        }
         finding.code = "group-shared";
         return finding_addf(findings, finding,
                             "IOMMU group %d goes to one VM as a whole, and VM %s is starting or running with "
@@ -165,6 +172,23 @@ static int check_running(const struct vfioctl_gpu *gpu, const struct vfioctl_gpu
         return r;
 }
 
+/* Each start and stop of a VM resets the GPU, and with it whatever a process does with the other one. */
+static int refuse_for_holders(const struct vfioctl_gpu *gpu, const struct vfioctl_gpu *other,
+                              struct vfioctl_findings *findings)
+{
+        if (other->n_holders == 0)
+                return 0;
+        const struct vfioctl_holder *holder = &other->holders[0];
+        return finding_addf(findings,
+                            (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                     .code = "reset-scope",
+                                                     .gpu = gpu->functions[0]->text,
+                                                     .culprit = other->functions[0]->text,
+                                                     .fix = "end what uses it first"},
+                            "a reset of it also resets %s, which pid %d (%s) has open", other->name,
+                            holder->pid, holder->command);
+}
+
 VFIOCTL_EXPORT int vfioctl_check_trial(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
                                        const struct vfioctl_gpu *gpu, struct vfioctl_findings *findings)
 {
@@ -176,6 +200,16 @@ VFIOCTL_EXPORT int vfioctl_check_trial(const struct vfioctl_snapshot *snapshot, 
                 const struct vfioctl_gpu *other = gpu->group->members[i]->gpu;
                 if (other && other != gpu && other->functions[0] == gpu->group->members[i])
                         r = check_running(gpu, other, vms, findings);
+        }
+        for (size_t i = 0; r >= 0 && i < gpu->n_scope; i++) {
+                const struct vfioctl_gpu *other = gpu->scope[i]->gpu;
+                if (!other || other->functions[0] != gpu->scope[i])
+                        continue;
+                /* One of the group was looked at above. */
+                if (!gpu->group || other->group != gpu->group)
+                        r = check_running(gpu, other, vms, findings);
+                if (r >= 0)
+                        r = refuse_for_holders(gpu, other, findings);
         }
         return r < 0 ? r : check_holders(gpu, VFIOCTL_REFUSAL, findings);
 }

@@ -238,6 +238,20 @@ class Host:
             pass
 
 
+def changed_topology(name, change, *options):
+    """A host of that topology after `change`, which gets its functions by address."""
+    with open(f"{HOSTS}/{name}.json", encoding="utf-8") as file:
+        topology = json.load(file)
+    change({function["address"]: function for function in topology["functions"]}, topology["functions"])
+    with tempfile.NamedTemporaryFile("w", dir=SCRATCH, suffix=".json", encoding="utf-8") as file:
+        json.dump(topology, file)
+        file.flush()
+        root = tempfile.mkdtemp(dir=SCRATCH)
+        subprocess.run([f"{HOSTS}/mkhost", file.name, root, *options], check=True)
+    os.chmod(root, 0o755)
+    return Host(root)
+
+
 class Case(unittest.TestCase):
     def host(self, topology, *options):
         host = Host(template(topology, *options))

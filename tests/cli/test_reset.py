@@ -2,32 +2,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """reset, and what holds a GPU in mode vm awake: refusals, what is counted, what is mended, and the way back."""
 
-import json
 import os
-import subprocess
 import sys
-import tempfile
 
 sys.dont_write_bytecode = True
 import harness  # noqa: E402
-from harness import Case, HOSTS, Host, SCRATCH  # noqa: E402
+from harness import Case, changed_topology  # noqa: E402
 
 DIE = "0000:06:00.0"
 SHARED = ("0000:00:02.0", "0000:02:00.0")  # above both dies of card 1
-
-
-def changed_topology(name, change, *options):
-    """A host of that topology after `change`, which gets its functions by address."""
-    with open(f"{HOSTS}/{name}.json", encoding="utf-8") as file:
-        topology = json.load(file)
-    change({function["address"]: function for function in topology["functions"]}, topology["functions"])
-    with tempfile.NamedTemporaryFile("w", dir=SCRATCH, suffix=".json", encoding="utf-8") as file:
-        json.dump(topology, file)
-        file.flush()
-        root = tempfile.mkdtemp(dir=SCRATCH)
-        subprocess.run([f"{HOSTS}/mkhost", file.name, root, *options], check=True)
-    os.chmod(root, 0o755)
-    return Host(root)
 
 
 class Reset(Case):

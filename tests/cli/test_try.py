@@ -9,7 +9,7 @@ import sys
 
 sys.dont_write_bytecode = True
 import harness  # noqa: E402
-from harness import tree_changes  # noqa: E402
+from harness import changed_topology, tree_changes  # noqa: E402
 from vms import Vms, domain, hostdev  # noqa: E402
 
 TRIED = "var/lib/vfioctl/tried"
@@ -221,6 +221,21 @@ class Refuses(Try):
                                                     for word in ("--mode", f"{gpu['address']}=vm")])
         other = next(name for name in names if gpus["0000:0a:00.0"]["name"] != name)
         self.says(self.refused(other), "group-shared", "vm1")
+
+    def test_a_neighbour_in_scope(self):
+        """Two dies on one bus, in groups of their own: what resets one resets both."""
+        def join(by_address, _):
+            for n in (0, 1):
+                moved = by_address[f"0000:84:00.{n}"]
+                moved["address"], moved["parent"] = f"0000:83:01.{n}", by_address["0000:83:00.0"]["parent"]
+        self.libvirt(domain("vm1", hostdev("83:01.0"), running=True))
+        self.now = changed_topology("gtx690", join, "--mode", "83:00.0=vm", "--mode", "83:01.0=vm")
+        self.addCleanup(self.now.close)
+        self.says(self.refused("1a"), "reset-scope", "vm1")
+        self.libvirt()
+        self.now = changed_topology("gtx690", join, "--mode", "83:00.0=vm", "--holder", "83:01.0=4711,ollama,ollama.service")
+        self.addCleanup(self.now.close)
+        self.says(self.refused("1a"), "reset-scope", "ollama")
 
     def test_hardware(self):
         self.on("x10drh-v340-noacs")
