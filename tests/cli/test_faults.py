@@ -39,7 +39,7 @@ def start_state(topology, verb):
     host = Host(template(topology, *OPTIONS.get(topology, ())))
     host.configure("step-deadline = 30s", "read-deadline = 5s")
     if verb == "to-host":
-        result = host.cli("to-vm", *sorted({name for plan in PLANS[topology] for name in plan.split()}))
+        result = host.cli("to-vm", *sorted({name for plan in ALL_PLANS[topology] for name in plan.split()}))
         assert result.code == 0, result
     host.forget()
     return host.root
