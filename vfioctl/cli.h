@@ -123,6 +123,10 @@ void options_clear(struct options *options);
 /* Milliseconds of a clock that never jumps. */
 uint64_t clock_ms(void);
 
+/* Adds `finding` with its text made from the format. 0 or -ENOMEM. */
+int add_finding(struct vfioctl_findings *findings, struct vfioctl_finding finding, const char *format, ...)
+        _printf_(3, 4);
+
 /* "vfioctl: ..." on stderr. */
 void complain(const char *format, ...) _printf_(1, 2);
 /* The same for a negative errno, and the exit code for it. */

@@ -214,3 +214,16 @@ uint64_t clock_ms(void)
                 return 0;
         return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
+
+int add_finding(struct vfioctl_findings *findings, struct vfioctl_finding finding, const char *format, ...)
+{
+        _cleanup_free_ char *text = NULL;
+        va_list arguments;
+
+        va_start(arguments, format);
+        if (vasprintf(&text, format, arguments) < 0)
+                text = NULL;
+        va_end(arguments);
+        finding.text = text;
+        return text ? vfioctl_findings_add(findings, &finding) : -ENOMEM;
+}

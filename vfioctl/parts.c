@@ -1,22 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "parts.h"
 
-static int add(struct vfioctl_findings *findings, struct vfioctl_finding finding, const char *format, ...)
-        _printf_(3, 4);
-
-static int add(struct vfioctl_findings *findings, struct vfioctl_finding finding, const char *format, ...)
-{
-        _cleanup_free_ char *text = NULL;
-        va_list arguments;
-
-        va_start(arguments, format);
-        if (vasprintf(&text, format, arguments) < 0)
-                text = NULL;
-        va_end(arguments);
-        finding.text = text;
-        return text ? vfioctl_findings_add(findings, &finding) : -ENOMEM;
-}
-
 /* ---- what there is ---- */
 
 static enum boot_state boot_state(const struct parts *parts, enum vfioctl_boot_stage stage)
@@ -64,14 +48,15 @@ static int judge_hook(const struct parts *parts, bool is_silent, struct vfioctl_
         if (!parts->hook_is_installed) {
                 finding.code = "hook-not-installed";
                 finding.fix = "vfioctl setup";
-                return add(findings, finding,
-                           "libvirt's hook is not there, so nobody looks after a VM's GPU when it starts");
+                return add_finding(
+                        findings, finding,
+                        "libvirt's hook is not there, so nobody looks after a VM's GPU when it starts");
         }
         if (is_silent)
                 return 0;
         finding.code = "hook-not-live";
         finding.fix = "systemctl reload libvirtd (or virtqemud)";
-        return add(findings, finding, "libvirt has not called its hook since it was started");
+        return add_finding(findings, finding, "libvirt has not called its hook since it was started");
 }
 
 static int judge_late(const struct parts *parts, struct vfioctl_findings *findings)
@@ -82,12 +67,12 @@ static int judge_late(const struct parts *parts, struct vfioctl_findings *findin
         if (!parts->has_policy || parts->late == BOOT_SAME)
                 return 0;
         if (parts->late == BOOT_OTHER)
-                return add(findings, finding,
-                           "the boot step ran with another configuration than there is now");
+                return add_finding(findings, finding,
+                                   "the boot step ran with another configuration than there is now");
         if (!parts->boot_is_enabled)
                 finding.fix = "vfioctl setup";
-        return add(findings, finding, "the boot step has not run since the host booted%s",
-                   parts->boot_is_enabled ? "" : ", and is not enabled");
+        return add_finding(findings, finding, "the boot step has not run since the host booted%s",
+                           parts->boot_is_enabled ? "" : ", and is not enabled");
 }
 
 /* 1: there is a note, and it is of the present configuration. */
@@ -103,12 +88,13 @@ static int judge_copy(const struct parts *parts, enum vfioctl_initramfs which,
                 return 1;
         r = util_format(&fix, "update-initramfs -u -k %s (or dracut --force --kver %s)", kernel, kernel);
         if (r >= 0)
-                r = add(findings,
-                        (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
-                                                 .code = "initramfs-stale",
-                                                 .culprit = kernel,
-                                                 .fix = fix},
-                        "the initramfs of kernel %s has another configuration than there is now", kernel);
+                r = add_finding(findings,
+                                (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                         .code = "initramfs-stale",
+                                                         .culprit = kernel,
+                                                         .fix = fix},
+                                "the initramfs of kernel %s has another configuration than there is now",
+                                kernel);
         return r;
 }
 
@@ -125,14 +111,15 @@ static int judge_early(const struct parts *parts, struct vfioctl_findings *findi
         if (r < 0 || fresh > 0 || !parts->has_policy || vfioctl_findings_count(findings) > before)
                 return r < 0 ? r : 0;
         if (parts->early == BOOT_OTHER)
-                return add(findings,
-                           (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
-                                                    .code = "initramfs-stale",
-                                                    .fix = "update-initramfs -u (or dracut --force)"},
-                           "the boot step in the initramfs ran with another configuration than there is now");
+                return add_finding(
+                        findings,
+                        (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                 .code = "initramfs-stale",
+                                                 .fix = "update-initramfs -u (or dracut --force)"},
+                        "the boot step in the initramfs ran with another configuration than there is now");
         if (parts->early == BOOT_SAME || parts->late == BOOT_NOT_RUN)
                 return 0;
-        return add(
+        return add_finding(
                 findings,
                 (struct vfioctl_finding){
                         .severity = VFIOCTL_WARNING, .code = "boot-not-early", .fix = "vfioctl setup"},

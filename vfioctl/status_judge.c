@@ -1,21 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "status.h"
 
-static int add(struct status *status, struct vfioctl_finding finding, const char *format, ...) _printf_(3, 4);
-
-static int add(struct status *status, struct vfioctl_finding finding, const char *format, ...)
-{
-        _cleanup_free_ char *text = NULL;
-        va_list arguments;
-
-        va_start(arguments, format);
-        if (vasprintf(&text, format, arguments) < 0)
-                text = NULL;
-        va_end(arguments);
-        finding.text = text;
-        return text ? vfioctl_findings_add(status->findings, &finding) : -ENOMEM;
-}
-
 /* ---- GPUs ---- */
 
 static enum vfioctl_mode wanted_mode(const struct status *status, const struct vfioctl_gpu *gpu,
@@ -119,14 +104,14 @@ static int judge_mode(struct status *status, const struct vfioctl_gpu *gpu, enum
                 r = copy_refusals(status, gpu, vfioctl_plan_findings(change), true);
         if (r < 0 || vfioctl_plan_step_count(change) == 0)
                 return r;
-        return add(status,
-                   (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
-                                            .code = "wrong-mode",
-                                            .gpu = vfioctl_gpu_address(gpu),
-                                            .fix = "vfioctl reconcile"},
-                   mode == wanted ? "it is only in part in mode %s, where it is to be"
-                                  : "it is to be in mode %s, and is not; nobody uses it",
-                   vfioctl_mode_name(wanted));
+        return add_finding(status->findings,
+                           (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                    .code = "wrong-mode",
+                                                    .gpu = vfioctl_gpu_address(gpu),
+                                                    .fix = "vfioctl reconcile"},
+                           mode == wanted ? "it is only in part in mode %s, where it is to be"
+                                          : "it is to be in mode %s, and is not; nobody uses it",
+                           vfioctl_mode_name(wanted));
 }
 
 static int judge_notes(struct status *status, const struct vfioctl_gpu *gpu)
@@ -139,15 +124,15 @@ static int judge_notes(struct status *status, const struct vfioctl_gpu *gpu)
 
         if (vfioctl_gpu_claim_is_stale(gpu, status->vms)) {
                 finding.code = "claim-stale";
-                r = add(status, finding, "it is noted as VM %s's, which does not run",
-                        finding.culprit ? finding.culprit : "?");
+                r = add_finding(status->findings, finding, "it is noted as VM %s's, which does not run",
+                                finding.culprit ? finding.culprit : "?");
         }
         if (r < 0 || vfioctl_gpu_half_done(gpu) == VFIOCTL_MODE_NONE)
                 return r;
         finding.code = "half-done";
         finding.culprit = NULL;
-        return add(status, finding, "a change of it to mode %s was cut off",
-                   vfioctl_mode_name(vfioctl_gpu_half_done(gpu)));
+        return add_finding(status->findings, finding, "a change of it to mode %s was cut off",
+                           vfioctl_mode_name(vfioctl_gpu_half_done(gpu)));
 }
 
 static int judge_gpu(struct status *status, const struct vfioctl_gpu *gpu)
@@ -200,7 +185,8 @@ static int judge_starts(struct status *status)
                         r = util_format(&fix, "virsh start %s",
                                         typed_vm(vfioctl_vms_name(status->vms, i), uuid));
                         if (r >= 0)
-                                r = add(status,
+                                r = add_finding(
+                                        status->findings,
                                         (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
                                                                  .code = "start-refused",
                                                                  .culprit = vfioctl_vms_name(status->vms, i),
@@ -236,12 +222,13 @@ static int judge_reconcile(struct status *status)
         if (!status->has_reconciled || status->reconcile_code == CODE_DONE)
                 return 0;
         if (!*line)
-                return add(status, finding, "the last reconcile ended with exit status %d",
-                           status->reconcile_code);
+                return add_finding(status->findings, finding, "the last reconcile ended with exit status %d",
+                                   status->reconcile_code);
         for (; r >= 0 && *line; line += strcspn(line, "\n"), line += *line == '\n') {
                 size_t length = strcspn(line, "\n");
                 if (!is_told(status, line, length))
-                        r = add(status, finding, "the last reconcile said: %.*s", (int)length, line);
+                        r = add_finding(status->findings, finding, "the last reconcile said: %.*s",
+                                        (int)length, line);
         }
         return r;
 }
@@ -268,11 +255,11 @@ static int note_unseen(struct status *status)
 {
         for (size_t i = 0; i < vfioctl_snapshot_gpu_count(status->snapshot); i++)
                 if (!vfioctl_gpu_holders_known(vfioctl_snapshot_gpu(status->snapshot, i)))
-                        return add(status,
-                                   (struct vfioctl_finding){.severity = VFIOCTL_NOTE,
-                                                            .code = "holders-unknown",
-                                                            .fix = "run it as root"},
-                                   "processes of other users cannot be looked into");
+                        return add_finding(status->findings,
+                                           (struct vfioctl_finding){.severity = VFIOCTL_NOTE,
+                                                                    .code = "holders-unknown",
+                                                                    .fix = "run it as root"},
+                                           "processes of other users cannot be looked into");
         return 0;
 }
 
@@ -281,7 +268,8 @@ int status_judge(struct status *status)
         int r = 0;
 
         if (status->parts.is_off)
-                r = add(status,
+                r = add_finding(
+                        status->findings,
                         (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
                                                  .code = "switched-off",
                                                  .fix = "reboot without it"},

@@ -82,19 +82,10 @@ static int add_milder(const struct vfioctl_findings *from, enum vfioctl_severity
 static int ask_libvirt(const struct cli *cli, struct vfioctl_findings *findings, struct vfioctl_vms **ret)
 {
         _cleanup_findings_ struct vfioctl_findings *found = NULL;
-        struct vfioctl_virt *virt = NULL;
-        struct virt_calls calls;
 
-        if (!virt_uri(cli) && !vfioctl_ctx_is_live(cli->ctx))
-                return 0;
-        if (virt_load(&calls) < 0)
-                return cli->options.connect ? CODE_FAILED : 0;
         int r = vfioctl_findings_new(&found);
         if (r >= 0)
-                r = calls.open(virt_uri(cli), true, found, &virt);
-        if (r >= 0)
-                r = calls.list(virt, found, ret);
-        (void)calls.free(virt);
+                r = virt_ask(cli, found, ret);
         if (r < 0 && cli->options.connect) {
                 print_findings(NULL, found, VFIOCTL_WARNING);
                 return CODE_FAILED;

@@ -60,22 +60,29 @@ const char *virt_uri(const struct cli *cli)
         return cli->options.connect ? cli->options.connect : vfioctl_ctx_connect_uri(cli->ctx);
 }
 
-int virt_report(struct cli *cli, struct vfioctl_vms **ret)
+int virt_ask(const struct cli *cli, struct vfioctl_findings *findings, struct vfioctl_vms **ret)
 {
-        _cleanup_findings_ struct vfioctl_findings *findings = NULL;
         struct vfioctl_virt *virt = NULL;
         struct virt_calls calls;
 
         if (!virt_uri(cli) && !vfioctl_ctx_is_live(cli->ctx))
                 return 0;
         if (virt_load(&calls) < 0)
-                return cli->options.connect ? CODE_FAILED : 0;
-        int r = vfioctl_findings_new(&findings);
-        if (r >= 0)
-                r = calls.open(virt_uri(cli), true, findings, &virt);
+                return -ELIBACC;
+        int r = calls.open(virt_uri(cli), true, findings, &virt);
         if (r >= 0)
                 r = calls.list(virt, findings, ret);
-        calls.free(virt);
+        (void)calls.free(virt);
+        return r;
+}
+
+int virt_report(struct cli *cli, struct vfioctl_vms **ret)
+{
+        _cleanup_findings_ struct vfioctl_findings *findings = NULL;
+
+        int r = vfioctl_findings_new(&findings);
+        if (r >= 0)
+                r = virt_ask(cli, findings, ret);
         if (findings && (r < 0 || !cli->options.quiet))
                 print_findings(NULL, findings, VFIOCTL_WARNING);
         return r < 0 && cli->options.connect ? CODE_FAILED : 0;

@@ -46,6 +46,12 @@ int virt_load(struct virt_calls *ret);
 const char *virt_uri(const struct cli *cli);
 
 /*
+ * The VMs, by a connection that only reads. A simulated host has no libvirt unless --connect or its
+ * configuration names one: then *ret stays as it is. -ELIBACC, said, when the library is not there.
+ */
+int virt_ask(const struct cli *cli, struct vfioctl_findings *findings, struct vfioctl_vms **ret);
+
+/*
  * The VMs for a report. A simulated host has no libvirt unless --connect or its configuration names one. When
  * libvirt cannot be asked, says so once, leaves *ret NULL and returns 0; with --connect that is an error.
  * Returns an exit code.
