@@ -199,7 +199,8 @@ class Vm:
         failed = KERNEL_FAILED.search(self.console_text())
         if failed:
             words.append(f"kernel: {failed.group()}")
-        return ", ".join(words + self.complaint.decode(errors="replace").split("\n")[:1] if self.complaint else words)
+        words += self.complaint.decode(errors="replace").splitlines()[:1]
+        return ", ".join(words)
 
     def end(self):
         with contextlib.suppress(ProcessLookupError):
