@@ -143,7 +143,9 @@ static int check_unchanged(struct apply *apply)
         }
         for (size_t i = 0; i < plan->n_steps; i++) {
                 _cleanup_free_ char *override = NULL;
-                if (record_is(plan->steps[i]) && !plan->steps[i]->is_shared && !record_follows(plan, i)) {
+                /* Claims were compared above. */
+                if (plan->steps[i]->kind == STEP_NOTE && !plan->steps[i]->is_shared &&
+                    !record_follows(plan, i)) {
                         int r = record_check(apply->ctx, plan->steps[i]);
                         if (r < 0)
                                 return r == -ESTALE ? -EAGAIN : r;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "board.h"
 
-#include <ctype.h>
-
 #define NODE_LIMIT 1024 /* the kernel's largest: NODES_SHIFT is 10 at most */
 
 void board_clear(struct board *board)
@@ -22,9 +20,7 @@ static int read_line(const struct vfioctl_ctx *ctx, const char *path, char **ret
                 return 0;
         text[strcspn(text, "\n")] = '\0';
         util_trim(text);
-        for (char *at = text; *at; at++)
-                if (!isprint((unsigned char)*at))
-                        *at = '?';
+        util_make_printable(text);
         return *text ? util_copy(text, ret) : 0;
 }
 

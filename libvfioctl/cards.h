@@ -18,7 +18,4 @@
  */
 int cards_find(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot);
 
-/* Looks for vendor-reset, where the knowledge of some card asks for it. */
-int cards_find_vendor_reset(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot);
-
 #endif

@@ -10,13 +10,6 @@ bool facts_is_printable(const char *text)
         return !*text;
 }
 
-void facts_make_printable(char *text)
-{
-        for (; *text; text++)
-                if (!isprint((unsigned char)*text))
-                        *text = '?';
-}
-
 void facts_clear(struct host_facts *facts)
 {
         for (size_t i = 0; i < facts->n_rivals; i++) {
@@ -136,7 +129,7 @@ static int read_guards(const struct vfioctl_ctx *ctx, struct host_facts *facts)
                 is_confined(ctx, PATH_LIBVIRTD_PID) || is_confined(ctx, PATH_VIRTQEMUD_PID);
         if (host_readlink(ctx, PATH_HOOK_QEMU, text, sizeof(text)) < 0)
                 return 0;
-        facts_make_printable(text);
+        util_make_printable(text);
         return util_copy(text, &facts->hook_target);
 }
 

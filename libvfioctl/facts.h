@@ -18,8 +18,7 @@ int facts_read_kernel(const struct vfioctl_ctx *ctx, struct host_facts *facts);
 /* modprobe.d, driverctl, Proxmox, and libvirt's hooks. */
 int facts_read_rivals(const struct vfioctl_ctx *ctx, struct host_facts *facts);
 
-/* What a broken tree holds must not reach a terminal. */
+/* Names that are passed over else: see util_make_printable(). */
 bool facts_is_printable(const char *text);
-void facts_make_printable(char *text);
 
 #endif

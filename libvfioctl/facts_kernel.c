@@ -55,43 +55,45 @@ static int read_cmdline(const struct vfioctl_ctx *ctx, char **ret)
 
         if (host_read(ctx, PATH_CMDLINE, text, sizeof(text)) <= 0)
                 return 0;
-        facts_make_printable(util_trim(text));
+        util_make_printable(util_trim(text));
         return util_copy(text, ret);
 }
 
 /* ---- modules ---- */
 
-/* Whether an index of kmod(8) has the module; 1, 0, or a negative errno. */
-static int index_has(const struct vfioctl_ctx *ctx, const char *release, const char *index, const char *name)
+/* An index of kmod(8). */
+static int read_index(const struct vfioctl_ctx *ctx, const char *release, const char *index, char **ret)
 {
-        _cleanup_free_ char *text = NULL;
         char path[PATH_MAX];
 
         if (!path_format(path, PATH_LIB_MODULES "/%s/%s", release, index))
                 return -ENAMETOOLONG;
-        int r = host_read_file(ctx, path, INDEX_LIMIT, &text, NULL);
-        return r < 0 ? r : strstr(text, name) != NULL;
+        return host_read_file(ctx, path, INDEX_LIMIT, ret, NULL);
 }
 
-static int read_module(const struct vfioctl_ctx *ctx, const char *release, enum module_state *ret)
+/* modules.dep has its lines as "kernel/drivers/vfio/pci/vfio-pci.ko.xz: ...", in whatever folder. */
+static int read_modules(const struct vfioctl_ctx *ctx, const char *release, enum module_state *ret_vfio,
+                        bool *ret_vendor_reset)
 {
+        _cleanup_free_ char *loadable = NULL, *builtin = NULL;
+
         if (!release)
                 return 0;
-        /* modules.dep has its line as "kernel/drivers/vfio/pci/vfio-pci.ko.xz: ...". */
-        int loadable = index_has(ctx, release, "modules.dep", "/vfio-pci.ko");
-        if (loadable == -ENOMEM)
-                return loadable;
-        if (loadable > 0) {
-                *ret = MODULE_LOADABLE;
+        int r = read_index(ctx, release, "modules.dep", &loadable);
+        if (host_is_shortage(r))
+                return r;
+        *ret_vendor_reset = loadable && strstr(loadable, "/vendor-reset.ko");
+        if (loadable && strstr(loadable, "/vfio-pci.ko")) {
+                *ret_vfio = MODULE_LOADABLE;
                 return 0;
         }
-        int builtin = index_has(ctx, release, "modules.builtin", "/vfio-pci.ko");
-        if (builtin == -ENOMEM)
-                return builtin;
-        if (builtin > 0)
-                *ret = MODULE_BUILTIN;
-        else if (loadable == 0 && builtin == 0)
-                *ret = MODULE_MISSING;
+        r = read_index(ctx, release, "modules.builtin", &builtin);
+        if (host_is_shortage(r))
+                return r;
+        if (builtin && strstr(builtin, "/vfio-pci.ko"))
+                *ret_vfio = MODULE_BUILTIN;
+        else if (loadable && builtin)
+                *ret_vfio = MODULE_MISSING;
         return 0;
 }
 
@@ -175,9 +177,12 @@ int facts_read_kernel(const struct vfioctl_ctx *ctx, struct host_facts *facts)
         if (r >= 0)
                 r = read_cmdline(ctx, &facts->cmdline);
         if (r >= 0)
-                r = read_module(ctx, facts->kernel, &facts->vfio);
+                r = read_modules(ctx, facts->kernel, &facts->vfio, &facts->vendor_reset.in_kernel);
         if (r >= 0)
-                r = read_module(ctx, facts->next_kernel, &facts->next_vfio);
+                r = read_modules(ctx, facts->next_kernel, &facts->next_vfio,
+                                 &facts->vendor_reset.in_next_kernel);
+        facts->vendor_reset.is_known = true;
+        facts->vendor_reset.is_loaded = host_exists(ctx, PATH_MODULE "/vendor_reset");
         read_processor(ctx, facts);
         if (r >= 0)
                 r = read_table(ctx, facts);

@@ -15,7 +15,7 @@ static int add(struct host_facts *facts, enum rival_kind kind, const char *path,
         if (r >= 0)
                 r = util_copy(value, &rival->value);
         if (r >= 0 && rival->value)
-                facts_make_printable(rival->value);
+                util_make_printable(rival->value);
         facts->n_rivals++;
         return r;
 }

@@ -5,7 +5,6 @@
 #include "runtime.h"
 #include "worker.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -67,9 +66,7 @@ static int read_line(int dir, const char *name, char **ret)
         if (length < 0)
                 return (int)length;
         text[strcspn(text, "\n")] = '\0';
-        for (char *at = text; *at; at++)
-                if (!isprint((unsigned char)*at))
-                        *at = '?';
+        util_make_printable(text);
         return *text ? util_copy(text, ret) : -ENODATA;
 }
 

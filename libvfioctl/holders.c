@@ -2,7 +2,6 @@
 #include "holders.h"
 #include "nodes.h"
 
-#include <ctype.h>
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -110,13 +109,6 @@ int holder_unit(const char *cgroup, char **ret)
         return util_format(ret, "%s%.*s", best_rank == 4 ? "container " : "", (int)best_length, best);
 }
 
-static void make_printable(char *text)
-{
-        for (char *at = text; *at; at++)
-                if (!isprint((unsigned char)*at))
-                        *at = '?';
-}
-
 static int add_holder(struct scan *scan, struct vfioctl_gpu *gpu, int pid, const char *node)
 {
         struct vfioctl_holder holder = {.pid = pid};
@@ -134,7 +126,7 @@ static int add_holder(struct scan *scan, struct vfioctl_gpu *gpu, int pid, const
         if (!path_format(path, PATH_PROC "/%d/comm", pid) ||
             host_read(scan->ctx, path, command, sizeof(command)) < 0)
                 (void)snprintf(command, sizeof(command), "?");
-        make_printable(util_trim(command));
+        util_make_printable(util_trim(command));
         int r = util_copy(command, &holder.command);
         if (r >= 0)
                 r = util_copy(node, &holder.node);
@@ -143,7 +135,7 @@ static int add_holder(struct scan *scan, struct vfioctl_gpu *gpu, int pid, const
                 if (r >= 0)
                         r = holder_unit(cgroup, &holder.unit);
                 if (holder.unit)
-                        make_printable(holder.unit);
+                        util_make_printable(holder.unit);
                 /* Its unit is for people: it is a holder all the same. */
                 if (r < 0 && !host_is_shortage(r))
                         r = 0;
@@ -164,7 +156,7 @@ static void cut_deleted(char *name)
         char *at = strstr(name, " (deleted)");
         if (at)
                 *at = '\0';
-        make_printable(name);
+        util_make_printable(name);
 }
 
 /*

@@ -219,6 +219,13 @@ struct page_pool {
 };
 #define PAGE_POOLS_MAX 8
 
+/* Where vendor-reset is. */
+struct vendor_reset {
+        bool is_known; /* it was looked for */
+        bool is_loaded;
+        bool in_kernel, in_next_kernel; /* installed for them */
+};
+
 /* The host around the GPUs, as far as it matters to them. */
 struct host_facts {
         char *kernel;              /* that runs */
@@ -238,16 +245,10 @@ struct host_facts {
         bool libvirt_is_confined;  /* AppArmor enforces a profile for its daemon */
         char *hook_target;         /* where our hook leads, or NULL: no hook */
         const char *initramfs_fix; /* what to type to make it anew, or NULL */
+        struct vendor_reset vendor_reset;
         struct rival *rivals;
         size_t n_rivals, allocated_rivals;
         bool rivals_unseen; /* some of the places are closed to us */
-};
-
-/* Where vendor-reset is. */
-struct vendor_reset {
-        bool is_known; /* some card asks for it, and it was looked for */
-        bool is_loaded;
-        bool in_kernel, in_next_kernel; /* installed for them */
 };
 
 struct board_node {
@@ -265,9 +266,8 @@ struct board {
 
 struct vfioctl_snapshot {
         unsigned int flags;
-        struct board board;      /* empty without VFIOCTL_SNAPSHOT_BOARD */
-        struct host_facts facts; /* empty without VFIOCTL_SNAPSHOT_FACTS */
-        struct vendor_reset vendor_reset;
+        struct board board;            /* empty without VFIOCTL_SNAPSHOT_BOARD */
+        struct host_facts facts;       /* empty without VFIOCTL_SNAPSHOT_FACTS */
         struct card_knowledge **cards; /* owned */
         size_t n_cards, allocated_cards;
         bool has_iommu;
@@ -476,7 +476,7 @@ int check_hardware(const struct vfioctl_snapshot *snapshot, const struct vfioctl
                    const struct vfioctl_intent *intent, struct vfioctl_findings *findings);
 
 /* How cards like it did on this kernel, or NULL. */
-const struct proof *gpu_proof_on(const struct vfioctl_gpu *gpu, const char *kernel);
+struct proof *gpu_proof_on(const struct vfioctl_gpu *gpu, const char *kernel);
 
 /* True when neither the hardware nor the host's needs stand against it. */
 int gpu_can_be_handed_out(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu, bool *ret);

@@ -2,7 +2,6 @@
 #include "names.h"
 #include "lazy.h"
 
-#include <ctype.h>
 #include <libudev.h>
 #include <pci/pci.h>
 
@@ -72,9 +71,8 @@ static int set_name(struct vfioctl_function *function, const char *name)
 {
         int r = util_copy(name, &function->name);
 
-        for (char *at = function->name; r >= 0 && *at; at++)
-                if (!isprint((unsigned char)*at))
-                        *at = '?';
+        if (r >= 0)
+                util_make_printable(function->name);
         return r;
 }
 

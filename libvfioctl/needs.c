@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "needs.h"
 
-#include <ctype.h>
-
 #define TABLE_LIMIT (4 * 1024 * 1024)
 #define STACK_DEPTH 8 /* dm on md on partition on disk: stacked block devices and interfaces */
 
@@ -39,9 +37,7 @@ static int note_use(struct vfioctl_function *function, const char *verb, const c
         int r = util_format(&text, "%s %s", verb, what);
         if (r < 0)
                 return r;
-        for (char *at = text; *at; at++)
-                if (!isprint((unsigned char)*at))
-                        *at = '?';
+        util_make_printable(text);
         function->host_use = text;
         return 0;
 }

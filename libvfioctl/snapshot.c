@@ -573,8 +573,6 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned i
                 r = needs_find(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_FACTS)
                 r = facts_read(ctx, snapshot);
-        if (r >= 0 && flags & VFIOCTL_SNAPSHOT_FACTS)
-                r = cards_find_vendor_reset(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_DETAILS)
                 r = tried_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_BOARD)

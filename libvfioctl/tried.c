@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "tried.h"
 
-#include <ctype.h>
-
 #define TRIED_MAX 4096 /* files, and bytes of one */
 
 /* "1002:6864:1002:0c00:05": what is equal for equal cards, wherever they are. */
@@ -65,24 +63,15 @@ static int parse_record(char *text, struct proof *ret)
                 return -EINVAL;
         ret->passed = passed;
         int r = util_copy(passed ? NULL : reason, &ret->reason);
-        for (char *at = ret->reason; r >= 0 && at && *at; at++)
-                if (!isprint((unsigned char)*at))
-                        *at = '?';
+        if (r >= 0 && ret->reason)
+                util_make_printable(ret->reason);
         return r;
-}
-
-static struct proof *find_proof(struct vfioctl_gpu *gpu, const char *kernel)
-{
-        for (size_t i = 0; i < gpu->n_proofs; i++)
-                if (util_equal(gpu->proofs[i].kernel, kernel))
-                        return &gpu->proofs[i];
-        return NULL;
 }
 
 /* Its own failure counts for more than that others passed, in whatever order they are found. */
 static int add_proof(struct vfioctl_gpu *gpu, const char *kernel, const struct proof *proof)
 {
-        struct proof *known = find_proof(gpu, kernel);
+        struct proof *known = gpu_proof_on(gpu, kernel);
 
         if (known) {
                 if (proof->passed || !known->passed)

@@ -57,6 +57,13 @@ char *util_trim(char *text)
         return text;
 }
 
+void util_make_printable(char *text)
+{
+        for (; *text; text++)
+                if (!isprint((unsigned char)*text))
+                        *text = '?';
+}
+
 int util_parse_u64(const char *text, int base, uint64_t maximum, uint64_t *ret)
 {
         char *end = NULL;

@@ -67,6 +67,10 @@ int util_grow(void *array, size_t *allocated, size_t needed, size_t size);
 /* Removes spaces and newlines at the end, in place; returns `text`. */
 char *util_trim(char *text);
 
+/* What a broken tree holds must not reach a terminal: in place, '?' for each byte that is not ASCII and
+ * printable. */
+void util_make_printable(char *text);
+
 /* Unsigned number in `base` that is the whole of `text`; -EINVAL or -ERANGE. */
 int util_parse_u64(const char *text, int base, uint64_t maximum, uint64_t *ret);
 

@@ -117,7 +117,7 @@ static bool is_first_of_family(const struct vfioctl_snapshot *snapshot, const st
 static int check_module(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
                         struct vfioctl_findings *findings)
 {
-        const struct vendor_reset *module = &snapshot->vendor_reset;
+        const struct vendor_reset *module = &snapshot->facts.vendor_reset;
         const char *word = gpu_known(gpu, CARD_VENDOR_RESET);
         const char *next = snapshot->facts.next_kernel;
         _cleanup_free_ char *fix = NULL;

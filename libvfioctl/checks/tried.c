@@ -2,7 +2,7 @@
 #include "checks.h"
 #include "text.h"
 
-const struct proof *gpu_proof_on(const struct vfioctl_gpu *gpu, const char *kernel)
+struct proof *gpu_proof_on(const struct vfioctl_gpu *gpu, const char *kernel)
 {
         for (size_t i = 0; kernel && i < gpu->n_proofs; i++)
                 if (util_equal(gpu->proofs[i].kernel, kernel))

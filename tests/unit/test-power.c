@@ -270,7 +270,7 @@ static const struct vfioctl_finding *module_finding(struct vfioctl_findings **fi
 
 static void test_vendor_reset(void **state)
 {
-        struct vendor_reset *module = &f.snapshot.vendor_reset;
+        struct vendor_reset *module = &f.snapshot.facts.vendor_reset;
         struct vfioctl_findings *findings = NULL;
 
         (void)state;
