@@ -145,7 +145,8 @@ enum vfioctl_snapshot_flags {
         VFIOCTL_SNAPSHOT_CHANGE = 1 << 6,  /**< what a change of mode touches besides drivers: reset methods,
                                                 power settings of the GPU and of the bridges above */
         VFIOCTL_SNAPSHOT_BOARD = 1 << 7,   /**< what the board is called, and its sockets */
-        VFIOCTL_SNAPSHOT_ALL = (1 << 8) - 1,
+        VFIOCTL_SNAPSHOT_RESOURCES = 1 << 8, /**< processors, memory and huge pages of each NUMA node */
+        VFIOCTL_SNAPSHOT_ALL = (1 << 9) - 1,
 };
 
 /**

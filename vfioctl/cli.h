@@ -37,6 +37,34 @@ enum verb_option {
         OPTION_OWN_CONFIG = 1 << 23, /* no option: reads the configuration by itself */
         OPTION_ALL = 1 << 26,
         OPTION_SVG = 1 << 27,
+        OPTION_SIZE = 1 << 8,    /* --vcpus, --memory, --hugepages */
+        OPTION_DISPLAY = 1 << 9, /* --display */
+        OPTION_NEW = 1 << 10,    /* all that only a VM that is made can be given */
+        OPTION_VMS = 1 << 11,    /* --vms */
+        OPTION_FORMAT = 1 << 12, /* --format */
+        OPTION_GUEST = 1 << 13,  /* --os */
+};
+
+/* Options about VMs that are made, placed or tuned: options_vm.c. */
+struct vm_options {
+        unsigned int vcpus;    /* 0: not given */
+        uint64_t memory;       /* KiB; 0: not given */
+        const char *hugepages; /* "auto", "no", "2M", "1G"; NULL: not given */
+        const char *display;   /* "none", "rescue"; NULL: not given */
+        const char *os;        /* "linux", "windows"; NULL: not given */
+        const char *template;  /* name or NULL */
+        const char *disk;      /* PATH[,size=SIZE] as given, or NULL */
+        const char **isos;
+        size_t n_isos, allocated_isos;
+        const char *network, *bridge;
+        const char **evdevs;
+        size_t n_evdevs, allocated_evdevs;
+        const char *looking_glass;  /* "1920x1080", or NULL */
+        const char *usb_controller; /* address, or NULL */
+        const char *format;         /* as given, or NULL */
+        unsigned int vms;           /* 0: not given */
+        bool start;
+        bool print;
 };
 
 struct options {
@@ -63,6 +91,7 @@ struct options {
         bool no_initramfs;
         bool with_serials;
         unsigned int runs; /* 0: not given */
+        struct vm_options vm;
 };
 
 /* What every verb gets. */
@@ -114,6 +143,36 @@ int verb_boot(struct cli *cli);
 /* Reads the command line; returns an exit code, or -1 to go on with cli->verb. */
 int options_read(struct cli *cli, const struct verb *verbs, size_t n_verbs, int argc, char **argv);
 void options_clear(struct options *options);
+
+/* ---- options_vm.c ---- */
+
+/* KEY_* of options about VMs, which begin here. */
+#define KEY_VM_FIRST 512
+enum vm_key {
+        KEY_VCPUS = KEY_VM_FIRST,
+        KEY_MEMORY,
+        KEY_HUGEPAGES,
+        KEY_DISPLAY,
+        KEY_OS,
+        KEY_TEMPLATE,
+        KEY_DISK,
+        KEY_ISO,
+        KEY_NETWORK,
+        KEY_BRIDGE,
+        KEY_EVDEV,
+        KEY_LOOKING_GLASS,
+        KEY_USB_CONTROLLER,
+        KEY_FORMAT,
+        KEY_VMS,
+        KEY_START,
+        KEY_PRINT,
+};
+
+/* Complains and returns -EINVAL when the argument is none for this option. */
+int options_read_vm(struct vm_options *options, int key, const char *argument);
+void options_clear_vm(struct vm_options *options);
+/* "16G", "512M", "1.5G": KiB. -EINVAL, -ERANGE. */
+int parse_size(const char *text, uint64_t *ret_kib);
 
 /* ---- common.c ---- */
 

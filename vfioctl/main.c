@@ -53,6 +53,34 @@ static const struct verb verbs[] = {
         {"unassign", "VM...", "take GPUs out of VMs",
          "Takes GPUs (all, or those given with --gpu) out of the VMs' definitions. The GPUs stay in mode vm.",
          OPTION_DRY_RUN | OPTION_GPU, 1, ANY_NUMBER, NULL, NULL},
+        {"create", "VM", "make a VM with its own GPU",
+         "Makes a VM of a template: picks a GPU, binds it to vfio-pci, makes the disk, and writes a "
+         "definition with "
+         "cores and\n"
+         "memory next to the GPU. All or nothing.",
+         OPTION_DRY_RUN | OPTION_GPU | OPTION_COUNT | OPTION_SIZE | OPTION_DISPLAY | OPTION_NEW |
+                 OPTION_GUEST,
+         1, 1, NULL, NULL},
+        {"tune", "VM", "bring a VM up to the standard of create",
+         "Writes cores and memory next to the VM's GPUs, and all else that create would, into the definition "
+         "of a VM "
+         "that is there.\n"
+         "Shows the difference first, and changes nothing else.",
+         OPTION_DRY_RUN | OPTION_SIZE | OPTION_DISPLAY | OPTION_GUEST, 1, 1, NULL, NULL},
+        {"templates", "", "what a VM can be made of",
+         "Lists the templates that create takes, and where they are from.",
+         OPTION_COLUMNS | OPTION_NOHEADINGS, 0, 0, NULL, NULL},
+        {"fit", "", "how many VMs fit on this host",
+         "Shows how many such VMs fit, which GPU, cores and memory each would get, and what is left for the "
+         "host.",
+         OPTION_VMS | OPTION_SIZE | OPTION_COUNT | OPTION_NOHEADINGS, 0, 0, NULL, NULL},
+        {"guest-notes", "VM", "what to do inside the guest",
+         "Prints what the guest of this VM needs: its GPU's address there, kernel arguments, driver and "
+         "display.",
+         0, 1, 1, NULL, NULL},
+        {"env", "[GPU...]", "what a service on the host needs to see its GPUs",
+         "Prints what makes Ollama, a container or a unit see the GPUs that are the host's, and no others.",
+         OPTION_FORMAT, 0, ANY_NUMBER, NULL, NULL},
         {"try", "GPU", "prove that a GPU comes back from a VM",
          "Starts and stops a throwaway VM with the GPU, three times, and looks at the GPU after each. What "
          "came "

@@ -60,6 +60,32 @@ static const struct description {
         {"all", no_argument, KEY_ALL, OPTION_ALL, "--all", "root ports and switches too"},
         {"svg", required_argument, KEY_SVG, OPTION_SVG, "--svg FILE",
          "a drawing of the board, as SVG; -: standard output"},
+        {"template", required_argument, KEY_TEMPLATE, OPTION_NEW, "--template T",
+         "make it of this template; vfioctl templates lists them"},
+        {"disk", required_argument, KEY_DISK, OPTION_NEW, "--disk PATH[,size=SIZE]",
+         "its disk; with a size, one that is made"},
+        {"iso", required_argument, KEY_ISO, OPTION_NEW, "--iso PATH",
+         "an image in a drive of its own (may be given several times)"},
+        {"memory", required_argument, KEY_MEMORY, OPTION_SIZE, "--memory SIZE", "so much memory: 16G"},
+        {"vcpus", required_argument, KEY_VCPUS, OPTION_SIZE, "--vcpus N", "so many vCPUs"},
+        {"hugepages", required_argument, KEY_HUGEPAGES, OPTION_SIZE, "--hugepages WHICH",
+         "auto, no, 2M or 1G"},
+        {"network", required_argument, KEY_NETWORK, OPTION_NEW, "--network NAME", "a network of libvirt's"},
+        {"bridge", required_argument, KEY_BRIDGE, OPTION_NEW, "--bridge BR", "a bridge of the host's"},
+        {"display", required_argument, KEY_DISPLAY, OPTION_DISPLAY, "--display WHICH",
+         "none: the GPU alone; rescue: one on a local socket as well"},
+        {"os", required_argument, KEY_OS, OPTION_GUEST, "--os OS", "what runs in it: linux or windows"},
+        {"evdev", required_argument, KEY_EVDEV, OPTION_NEW, "--evdev PATH",
+         "hand this input device in (may be given several times)"},
+        {"looking-glass", required_argument, KEY_LOOKING_GLASS, OPTION_NEW, "--looking-glass WxH",
+         "shared memory for pictures of this size"},
+        {"usb-controller", required_argument, KEY_USB_CONTROLLER, OPTION_NEW, "--usb-controller ADDRESS",
+         "hand this USB controller in"},
+        {"start", no_argument, KEY_START, OPTION_NEW, "--start", "start it"},
+        {"print", no_argument, KEY_PRINT, OPTION_NEW, "--print", "print its definition and change nothing"},
+        {"vms", required_argument, KEY_VMS, OPTION_VMS, "--vms N", "so many VMs"},
+        {"format", required_argument, KEY_FORMAT, OPTION_FORMAT, "--format FORMAT",
+         "shell, docker or systemd"},
         {"output", required_argument, 'o', OPTION_COLUMNS, "-o, --output LIST",
          "columns, separated by commas; a leading + adds to the usual ones"},
         {"noheadings", no_argument, KEY_NOHEADINGS, OPTION_NOHEADINGS, "--noheadings", "no line of headings"},
@@ -104,6 +130,7 @@ static void print_verb_help(const struct verb *verb)
 void options_clear(struct options *options)
 {
         free(options->gpus);
+        options_clear_vm(&options->vm);
         memset(options, 0, sizeof(*options));
 }
 
@@ -112,6 +139,8 @@ static int read_option(struct options *options, int key, const char *argument)
         uint64_t number;
         char text[80];
 
+        if (key >= KEY_VM_FIRST)
+                return options_read_vm(&options->vm, key, argument);
         switch (key) {
         case KEY_ROOT:
                 options->root = argument;

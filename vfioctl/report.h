@@ -29,6 +29,12 @@ int verb_status(struct cli *cli);
 int verb_capture(struct cli *cli);
 int verb_try(struct cli *cli);
 int verb_tree(struct cli *cli);
+int verb_create(struct cli *cli);
+int verb_tune(struct cli *cli);
+int verb_templates(struct cli *cli);
+int verb_fit(struct cli *cli);
+int verb_guest_notes(struct cli *cli);
+int verb_env(struct cli *cli);
 
 int print_plan_json(const struct vfioctl_plan *plan, const struct vfioctl_findings *more);
 

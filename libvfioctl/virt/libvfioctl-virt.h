@@ -11,6 +11,7 @@
  * can use the first half with no libvirt in its process.
  */
 
+#include <libvfioctl-placement.h>
 #include <libvfioctl.h>
 
 #ifdef __cplusplus
@@ -135,6 +136,45 @@ struct vfioctl_domain_move {
  */
 int vfioctl_domain_move_gpus(struct vfioctl_domain *domain, const struct vfioctl_domain_move *moves,
                              size_t n);
+
+/* ---- a VM that is made, or brought up to standard; pure -------------------------------------------------
+ */
+
+/** What runs in a VM, from <libosinfo:os id=...> of its metadata, or its hyperv features. Since 0.1. */
+enum vfioctl_guest { VFIOCTL_GUEST_OTHER, VFIOCTL_GUEST_LINUX, VFIOCTL_GUEST_WINDOWS };
+enum vfioctl_guest vfioctl_domain_guest(const struct vfioctl_domain *domain);
+
+/** A display besides the GPU. Since 0.1. */
+enum vfioctl_display {
+        VFIOCTL_DISPLAY_KEEP,   /**< as it is */
+        VFIOCTL_DISPLAY_NONE,   /**< the GPU only */
+        VFIOCTL_DISPLAY_RESCUE, /**< virtio, on a local socket, to install and repair */
+};
+
+/** What a VM with GPUs is to be like. Since 0.1. */
+struct vfioctl_tuning {
+        bool kvm;                          /**< false: emulation, which knows no host-passthrough */
+        enum vfioctl_guest guest;          /**< OTHER: what the definition says */
+        unsigned int vcpus;                /**< 0: as they are */
+        uint64_t memory;                   /**< KiB; 0: as it is */
+        const struct vfioctl_place *place; /**< NULL: no pins, nodes or huge pages are touched */
+        enum vfioctl_display display;
+        uint64_t large_bars;   /**< bytes of 64-bit BARs of all its GPUs */
+        bool hides_kvm;        /**< a driver of the guest wants no hypervisor: NVIDIA's before R465 */
+        bool keeps_hypervisor; /**< a driver of the guest asks for it: AMD's. An earlier "off" is taken away
+                                */
+        const char *rom;       /**< "on", "off" for <rom bar=...> of its GPUs; NULL: as it is */
+        bool has_audio;        /**< a GPU brings a sound card: emulated ones are no use */
+};
+
+/**
+ * Brings a definition to the standard that `tuning` describes: cputune, numatune, memoryBacking, cpu,
+ * features, clock, rom, memballoon, iothreads of virtio disks. What it does not own stays to the byte; done
+ * twice, the second time changes nothing. What stands in the way (several guest NUMA cells, i440fx, ...)
+ * stays, and is told as a note in `findings`. -EINVAL, -ENOMEM; the definition is unchanged then. Since 0.1.
+ */
+int vfioctl_domain_tune(struct vfioctl_domain *domain, const struct vfioctl_tuning *tuning,
+                        struct vfioctl_findings *findings);
 
 /* ---- libvirt ------------------------------------------------------------------------------------- */
 

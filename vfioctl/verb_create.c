@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "report.h"
+
+int verb_create(struct cli *cli)
+{
+        complain("%s: not yet", cli->verb->name);
+        return CODE_FAILED;
+}
