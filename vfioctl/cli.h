@@ -2,6 +2,8 @@
 #ifndef VFIOCTL_CLI_H
 #define VFIOCTL_CLI_H
 
+#include <limits.h>
+
 #include <libvfioctl.h>
 
 #include "util.h"
@@ -212,6 +214,12 @@ int find_gpus(const struct vfioctl_snapshot *snapshot, char *const *texts, size_
  * where it is installed. NULL with the reason in dlerror().
  */
 void *load_own(const char *beside, const char *installed);
+/* The same for a folder; returns `installed`, or `buffer` with the path of the one beside the program. */
+const char *find_own(const char *beside, const char *installed, char buffer[PATH_MAX]);
+
+/* RFC 9562, version 4. 0 or a negative errno. */
+#define UUID_SIZE 37
+int make_uuid(char uuid[UUID_SIZE]);
 
 /* Exit code for how an apply ended. */
 int outcome_code(enum vfioctl_outcome outcome);
