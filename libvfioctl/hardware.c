@@ -125,3 +125,9 @@ VFIOCTL_EXPORT uint64_t vfioctl_bar_window(uint64_t sum)
                 window *= 2;
         return window;
 }
+
+/* What IOMMU it has is the firmware's or the processor's to tell: facts_kernel.c. */
+VFIOCTL_EXPORT bool vfioctl_snapshot_host_is_amd(const struct vfioctl_snapshot *snapshot)
+{
+        return snapshot->facts.iommu == IOMMU_AMD;
+}

@@ -59,6 +59,9 @@ const char *vfioctl_gpu_known_value(const struct vfioctl_gpu *gpu, size_t index)
 /** Whether its VM has to know this of it, a word of *AttrGuest*: "no-secure-boot" for example. Since 0.1. */
 bool vfioctl_gpu_guest_wants(const struct vfioctl_gpu *gpu, const char *word);
 
+/** The host's processors are AMD's: VFIOCTL_SNAPSHOT_FACTS. Since 0.1. */
+bool vfioctl_snapshot_host_is_amd(const struct vfioctl_snapshot *snapshot);
+
 /* ---- the VM's room for its BARs ---------------------------------------------------------------------- */
 
 /** Bytes of the 64-bit BARs of all its functions: VFIOCTL_SNAPSHOT_DETAILS. Since 0.1. */
