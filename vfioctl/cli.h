@@ -173,8 +173,6 @@ enum vm_key {
 /* Complains and returns -EINVAL when the argument is none for this option. */
 int options_read_vm(struct vm_options *options, int key, const char *argument);
 void options_clear_vm(struct vm_options *options);
-/* "16G", "512M", "1.5G": KiB. -EINVAL, -ERANGE. */
-int parse_size(const char *text, uint64_t *ret_kib);
 
 /* ---- common.c ---- */
 
@@ -246,6 +244,8 @@ char *finding_line(const struct vfioctl_snapshot *snapshot, const struct vfioctl
 /* Refusals and warnings on stderr, one line each, with the way out. */
 void print_findings(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings,
                     enum vfioctl_severity least);
+/* "16G", "512M", "1.5G": KiB. -EINVAL, -ERANGE. */
+int parse_size(const char *text, uint64_t *ret_kib);
 /* The steps of a dry run on stdout. */
 void print_steps(const struct vfioctl_plan *plan);
 #endif

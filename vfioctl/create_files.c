@@ -3,6 +3,8 @@
 #include "installation.h"
 #include "paths.h"
 
+#include <unistd.h>
+
 /* The files that a VM is made of: its disk, its isos, devices for input. */
 
 static const char qcow2_magic[4] = {'Q', 'F', 'I', '\xfb'}; /* QEMU's docs/interop/qcow2.txt */
@@ -158,7 +160,7 @@ static int look_at_new_disk(struct create *create)
         if (r == -ENOENT || r == -ENOTDIR)
                 return refuse(create, "disk-unfit", disk->path, "make the folder first",
                               "%s cannot be made: there is no such folder", disk->path);
-        if (util_equal(disk->format, "qcow2") && !program_exists(PATH_QEMU_IMG))
+        if (util_equal(disk->format, "qcow2") && access(PATH_QEMU_IMG, X_OK) < 0)
                 return refuse(create, "disk-unfit", disk->path, "install it, or have the name end in .img",
                               "%s wants " PATH_QEMU_IMG ", which is not installed", disk->path);
         r = check_space(create);

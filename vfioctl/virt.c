@@ -54,7 +54,6 @@ int virt_load(struct virt_calls *ret)
             !resolve(calls.library, "vfioctl_domain_gpu_count", &calls.gpu_count) ||
             !resolve(calls.library, "vfioctl_domain_gpu_entry", &calls.gpu_entry) ||
             !resolve(calls.library, "vfioctl_domain_move_gpus", &calls.move_gpus) ||
-            !resolve(calls.library, "vfioctl_domain_guest", &calls.domain_guest) ||
             !resolve(calls.library, "vfioctl_domain_check_template", &calls.check_template) ||
             !resolve(calls.library, "vfioctl_domain_summary", &calls.domain_summary) ||
             !resolve(calls.library, "vfioctl_domain_is_name", &calls.is_vm_name) ||

@@ -42,7 +42,6 @@ struct virt_calls {
         __typeof__(vfioctl_domain_gpu_count) *gpu_count;
         __typeof__(vfioctl_domain_gpu_entry) *gpu_entry;
         __typeof__(vfioctl_domain_move_gpus) *move_gpus;
-        __typeof__(vfioctl_domain_guest) *domain_guest;
         __typeof__(vfioctl_domain_check_template) *check_template;
         __typeof__(vfioctl_domain_summary) *domain_summary;
         __typeof__(vfioctl_domain_is_name) *is_vm_name;

@@ -178,11 +178,24 @@ static int set_name(xmlNode *root, const struct vfioctl_make *make)
         return r < 0 ? r : drop_child(root, "description");
 }
 
+/* What stands before <domain> tells of the template. */
+static void drop_preface(xmlDoc *document)
+{
+        for (xmlNode *node = document->children, *next; node && node->type != XML_ELEMENT_NODE; node = next) {
+                next = node->next;
+                if (node->type != XML_COMMENT_NODE)
+                        continue;
+                xmlUnlinkNode(node);
+                xmlFreeNode(node);
+        }
+}
+
 static int edit(struct vfioctl_domain *domain, const struct vfioctl_make *make)
 {
         xmlNode *root = xmlDocGetRootElement(domain->document);
         _cleanup_free_ char *error = NULL;
 
+        drop_preface(domain->document);
         int r = set_name(root, make);
         if (r >= 0 && !need_child(root, "devices", NULL))
                 r = -ENOMEM;
