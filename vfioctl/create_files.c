@@ -253,6 +253,9 @@ int create_make_disk(struct create *create)
         if (disk->size == 0)
                 return 0;
         int r = rootfs_make_sparse(&create->fs, disk->path, is_raw ? disk->size * 1024 : 0, &real);
+        /* A link that leads nowhere: there is something of that name. */
+        if (r == -ELOOP)
+                r = -EEXIST;
         if (r < 0) {
                 complain("disk %s cannot be made: %s%s", disk->path, strerror(-r),
                          r == -EFBIG ? " for this file system; give a smaller size" : "");

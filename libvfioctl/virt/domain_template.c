@@ -95,7 +95,7 @@ VFIOCTL_EXPORT int vfioctl_domain_summary(const struct vfioctl_domain *domain, c
                 return 0;
         }
         char *text = (char *)xmlNodeGetContent(node), *copy = NULL;
-        int r = text ? util_copy(util_trim(text), &copy) : -ENOMEM;
+        int r = text ? util_copy(text + strspn(text, " \t\r\n"), &copy) : -ENOMEM;
         xmlFree(text);
         if (r < 0)
                 return r;
