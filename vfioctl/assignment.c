@@ -93,7 +93,7 @@ int assignment_open(struct cli *cli, struct assignment *assignment)
                 return code;
         code = take_snapshot(cli,
                              VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS |
-                                     VFIOCTL_SNAPSHOT_CHANGE,
+                                     VFIOCTL_SNAPSHOT_CHANGE | assignment->snapshot_more,
                              false, &assignment->snapshot);
         if (code != 0)
                 return code;
@@ -146,6 +146,15 @@ static int define(void *userdata, const char *vm, bool undo, char **ret_error)
         return r;
 }
 
+static int print_json(const struct assignment *assignment)
+{
+        struct json_object *object = plan_json(assignment->plan, assignment->findings);
+
+        if (assignment->add_json)
+                assignment->add_json(assignment, object);
+        return json_print(object);
+}
+
 int assignment_run(struct assignment *assignment, unsigned int plan_flags)
 {
         const struct options *options = &assignment->cli->options;
@@ -161,7 +170,7 @@ int assignment_run(struct assignment *assignment, unsigned int plan_flags)
         bool refused = vfioctl_findings_have_refusal(findings) ||
                        vfioctl_findings_have_refusal(assignment->findings);
         if (options->json && (refused || options->dry_run)) {
-                int code = print_plan_json(assignment->plan, assignment->findings);
+                int code = print_json(assignment);
                 if (code != CODE_DONE)
                         return code;
         }
@@ -180,8 +189,7 @@ int assignment_run(struct assignment *assignment, unsigned int plan_flags)
                            ? CODE_DONE
                            : run_plan(assignment->cli, assignment->snapshot, assignment->plan, &ops);
         /* Not before: when all is looked at again, there is another plan. */
-        if (options->json && code != -EAGAIN &&
-            print_plan_json(assignment->plan, assignment->findings) != CODE_DONE)
+        if (options->json && code != -EAGAIN && print_json(assignment) != CODE_DONE)
                 return code == CODE_DONE ? CODE_FAILED : code;
         return code;
 }
