@@ -33,6 +33,9 @@
 #define PATH_NODES           "/sys/devices/system/node"
 #define PATH_NODES_ONLINE    PATH_NODES "/online"
 #define PATH_CPUS            "/sys/devices/system/cpu"
+#define PATH_CPUS_ONLINE     PATH_CPUS "/online"
+#define PATH_CPUS_ISOLATED   PATH_CPUS "/isolated"
+#define PATH_CPUS_SMALL      PATH_SYS_DEVICES "/cpu_atom/cpus"
 #define PATH_BOARD_NAME      "/sys/class/dmi/id/board_name"
 
 #define PATH_PROC        "/proc"

@@ -8,6 +8,7 @@
 #include "knowledge.h"
 #include "names.h"
 #include "needs.h"
+#include "resources.h"
 #include "topology.h"
 #include "tried.h"
 
@@ -482,6 +483,7 @@ VFIOCTL_EXPORT struct vfioctl_snapshot *vfioctl_snapshot_free(struct vfioctl_sna
         facts_clear(&snapshot->facts);
         free(snapshot->cards);
         board_clear(&snapshot->board);
+        resources_clear(&snapshot->resources);
         free(snapshot->gpus);
         free(snapshot->groups);
         free(snapshot->functions);
@@ -577,6 +579,8 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned i
                 r = tried_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_BOARD)
                 r = board_read(ctx, snapshot);
+        if (r >= 0 && flags & VFIOCTL_SNAPSHOT_RESOURCES)
+                r = resources_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_HOLDERS)
                 r = holders_find(ctx, snapshot);
         if (r < 0)

@@ -75,7 +75,8 @@ static int find_its_gpus(struct tuned *tuned)
         if (tuned->n_gpus > 0)
                 return 0;
         complain("%s has no GPU to be tuned to; give it one: vfioctl assign %s",
-                 printable(target->name, text, sizeof(text)), typed_vm(target->name, target->argument));
+                 printable(target->name, text, sizeof(text)),
+                 typed_vm(target->name, assignment->calls.domain_uuid(target->domain)));
         return refused();
 }
 
