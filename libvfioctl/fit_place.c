@@ -61,7 +61,7 @@ static bool take_kind(struct vfioctl_fit *fit, struct cores *cores, const node_s
                         if (!cpu_set_has(nodes, (unsigned int)i))
                                 continue;
                         unsigned int part = parts > 1 ? (left + parts - 1) / parts : left;
-                        unsigned int unit = cores->kind ? cores->kind->threads : 1;
+                        unsigned int unit = cores->kind ? cores->kind->threads : 2;
                         part = (part + unit - 1) / unit * unit;
                         unsigned int room = count_free(fit, cores->kind, i);
                         part = part > room ? room : part;
