@@ -315,6 +315,7 @@ VFIOCTL_EXPORT struct vfioctl_fit *vfioctl_fit_free(struct vfioctl_fit *fit)
                 free(vm->label);
                 free(vm->gpus);
                 free((void *)(uintptr_t)vm->place.vcpus);
+                free(vm->cpus);
                 free(vm->services);
                 free(vm->nodes);
         }
@@ -371,6 +372,7 @@ VFIOCTL_EXPORT bool vfioctl_fit_node(const struct vfioctl_fit *fit, size_t index
                 .host_cpus = node->host_cpus,
                 .free_cpus = node->free_cpus,
                 .memory = node->resources->memory,
+                .host_memory = node->for_host,
                 .free_memory = node->memory,
         };
         if (fit_pool(node, PAGE_2M, &pages))

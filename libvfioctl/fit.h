@@ -38,7 +38,7 @@ struct fit_vm {
         struct vfioctl_place place; /* what it points to is this one's */
         char **texts;               /* each vCPU's processors; one for all where they float */
         size_t n_texts;
-        char *services, *nodes;
+        char *cpus, *services, *nodes;
 };
 
 struct vfioctl_fit {

@@ -108,6 +108,16 @@ static bool has_a_gpu(const struct vfioctl_fit *fit, size_t vm)
         return has;
 }
 
+static void find_gpu_nodes(const struct vfioctl_fit *fit, size_t vm, node_set *nodes)
+{
+        for (size_t i = 0; i < fit->snapshot->n_gpus; i++)
+                for (size_t k = 0; k < fit->n_nodes; k++)
+                        if (vfioctl_gpu_numa_node(fit->snapshot->gpus[i]) ==
+                                    fit->nodes[k].resources->number &&
+                            vfioctl_vms_has_gpu(fit->vms, vm, fit->snapshot->gpus[i]))
+                                cpu_set_add(nodes, (unsigned int)k);
+}
+
 /* Where its memory is: on the node that it is bound to, else next to its processors, else next to its GPUs.
  */
 static void find_memory(const struct vfioctl_fit *fit, size_t vm, const struct vfioctl_vm_share *share,
@@ -118,13 +128,11 @@ static void find_memory(const struct vfioctl_fit *fit, size_t vm, const struct v
                         cpu_set_add(nodes, (unsigned int)i);
         if (cpu_set_count(nodes) == 0)
                 find_nodes(fit, pinned, nodes);
-        for (size_t i = 0; cpu_set_count(nodes) == 0 && i < fit->snapshot->n_gpus; i++)
-                if (vfioctl_vms_has_gpu(fit->vms, vm, fit->snapshot->gpus[i]))
-                        for (size_t k = 0; k < fit->n_nodes; k++)
-                                if (vfioctl_gpu_numa_node(fit->snapshot->gpus[i]) ==
-                                    fit->nodes[k].resources->number)
-                                        cpu_set_add(nodes, (unsigned int)k);
-        for (size_t i = 0; cpu_set_count(nodes) == 0 && i < fit->n_nodes; i++)
+        if (cpu_set_count(nodes) == 0)
+                find_gpu_nodes(fit, vm, nodes);
+        if (cpu_set_count(nodes) > 0)
+                return;
+        for (size_t i = 0; i < fit->n_nodes; i++)
                 if (fit->nodes[i].resources->memory > 0)
                         cpu_set_add(nodes, (unsigned int)i);
 }

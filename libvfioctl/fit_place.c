@@ -61,7 +61,7 @@ static bool take_kind(struct vfioctl_fit *fit, struct cores *cores, const node_s
                         if (!cpu_set_has(nodes, (unsigned int)i))
                                 continue;
                         unsigned int part = parts > 1 ? (left + parts - 1) / parts : left;
-                        unsigned int unit = cores->kind ? cores->kind->threads : 1;
+                        unsigned int unit = cores->kind ? cores->kind->threads : 2;
                         part = (part + unit - 1) / unit * unit;
                         unsigned int room = count_free(fit, cores->kind, i);
                         part = part > room ? room : part;
@@ -130,23 +130,23 @@ static void find_floating(const struct vfioctl_fit *fit, const node_set *nodes, 
         *ret = !few ? sets[0] : cpu_set_count(&sets[1]) > 0 ? sets[1] : sets[2];
 }
 
-static int let_float(const struct vfioctl_fit *fit, struct fit_vm *vm, const node_set *nodes)
+static int let_float(const struct vfioctl_fit *fit, struct fit_vm *vm, const node_set *nodes,
+                     struct cpu_set *cpus, const char **vcpus)
 {
-        struct cpu_set cpus;
-
-        find_floating(fit, nodes, &cpus);
+        find_floating(fit, nodes, cpus);
         vm->texts = calloc(1, sizeof(*vm->texts));
         if (!vm->texts)
                 return -ENOMEM;
         vm->n_texts = 1;
-        int r = cpu_set_format(&cpus, &vm->texts[0]);
-        for (unsigned int i = 0; r >= 0 && i < vm->place.n_vcpus; i++)
-                ((const char **)(uintptr_t)vm->place.vcpus)[i] = vm->texts[0];
+        int r = cpu_set_format(cpus, &vm->texts[0]);
+        for (unsigned int i = 0; r >= 0 && i < fit->request.vcpus; i++)
+                vcpus[i] = vm->texts[0];
         vm->place.threads = 1;
         return r;
 }
 
-static int pin(const struct vfioctl_fit *fit, struct fit_vm *vm, const struct cores *cores)
+static int pin(const struct vfioctl_fit *fit, struct fit_vm *vm, const struct cores *cores,
+               struct cpu_set *cpus, const char **vcpus)
 {
         unsigned int vcpu = 0, n = fit->request.vcpus;
         int r = 0;
@@ -157,8 +157,9 @@ static int pin(const struct vfioctl_fit *fit, struct fit_vm *vm, const struct co
         vm->n_texts = n;
         for (size_t i = 0; i < cores->count; i++)
                 for (unsigned int k = 0; r >= 0 && vcpu < n && k < cores->items[i]->core->n_cpus; k++) {
+                        cpu_set_add(cpus, cores->items[i]->core->cpus[k]);
                         r = util_format(&vm->texts[vcpu], "%u", cores->items[i]->core->cpus[k]);
-                        ((const char **)(uintptr_t)vm->place.vcpus)[vcpu] = vm->texts[vcpu];
+                        vcpus[vcpu] = vm->texts[vcpu];
                         vcpu++;
                 }
         return r;
@@ -167,20 +168,25 @@ static int pin(const struct vfioctl_fit *fit, struct fit_vm *vm, const struct co
 int fit_place_cpus(struct vfioctl_fit *fit, struct fit_vm *vm, const node_set *nodes)
 {
         _cleanup_free_ struct fit_core **items = calloc(fit->n_cores + 1, sizeof(*items));
+        struct cpu_set host = {.words = {0}}, cpus = {.words = {0}};
         struct cores cores = {.items = items};
-        struct cpu_set host = {.words = {0}};
 
-        vm->place.vcpus = calloc(fit->request.vcpus, sizeof(*vm->place.vcpus));
-        if (!items || !vm->place.vcpus)
+        const char **vcpus = calloc(fit->request.vcpus, sizeof(*vcpus));
+        vm->place.vcpus = vcpus;
+        if (!items || !vcpus)
                 return -ENOMEM;
         vm->place.n_vcpus = fit->request.vcpus;
         vm->place.is_exclusive = take_cores(fit, &cores, nodes, &vm->place.threads);
-        int r = vm->place.is_exclusive ? pin(fit, vm, &cores) : let_float(fit, vm, nodes);
+        int r = vm->place.is_exclusive ? pin(fit, vm, &cores, &cpus, vcpus)
+                                       : let_float(fit, vm, nodes, &cpus, vcpus);
+        if (r >= 0)
+                r = cpu_set_format(&cpus, &vm->cpus);
         for (size_t i = 0; i < fit->n_nodes; i++)
                 if (cpu_set_has(nodes, (unsigned int)i))
                         cpu_set_add_all(&host, &fit->nodes[i].host);
         if (r >= 0 && cpu_set_count(&host) > 0)
                 r = cpu_set_format(&host, &vm->services);
+        vm->place.cpus = vm->cpus;
         vm->place.services = vm->services;
         return r;
 }

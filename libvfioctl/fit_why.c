@@ -50,6 +50,7 @@ static int tell_cores(const struct vfioctl_fit *fit, const char *label, const ch
 {
         unsigned int threads, all = 0, host = 0;
         unsigned int left = fit_free_cores(fit, nodes, &threads);
+        unsigned int wanted = (fit->request.vcpus + threads - 1) / threads;
 
         for (size_t i = 0; i < fit->n_nodes; i++)
                 if (cpu_set_has(nodes, (unsigned int)i)) {
@@ -59,9 +60,9 @@ static int tell_cores(const struct vfioctl_fit *fit, const char *label, const ch
         return finding_addf(
                 fit->findings,
                 (struct vfioctl_finding){.severity = severity, .code = "no-cores", .culprit = where},
-                "%s: %s: %u cores wanted for %u vCPUs, %u of %u left (%u the host's)%s", label, where,
-                (fit->request.vcpus + threads - 1) / threads, fit->request.vcpus, left, all, host,
-                severity == VFIOCTL_WARNING ? "; its vCPUs share processors with others" : "");
+                "%s: %s: %u core%s wanted for %u vCPU%s, %u of %u left (%u the host's)%s", label, where,
+                wanted, wanted == 1 ? "" : "s", fit->request.vcpus, fit->request.vcpus == 1 ? "" : "s", left,
+                all, host, severity == VFIOCTL_WARNING ? "; its vCPUs share processors with others" : "");
 }
 
 static int tell_memory(const struct vfioctl_fit *fit, const char *label, const char *where,
@@ -130,9 +131,9 @@ static int tell_pages(const struct vfioctl_fit *fit, const char *label, const no
                                                                   .code = "no-pages",
                                                                   .culprit = where,
                                                                   .fix = fix},
-                                         "%s: %s: %llu huge pages of %s wanted, %llu of %llu left%s", label,
-                                         where, (unsigned long long)each, page_text(size, page),
-                                         (unsigned long long)(pool ? *left : 0),
+                                         "%s: %s: %llu huge page%s of %s wanted, %llu of %llu left%s", label,
+                                         where, (unsigned long long)each, each == 1 ? "" : "s",
+                                         page_text(size, page), (unsigned long long)(pool ? *left : 0),
                                          (unsigned long long)(pool ? pool->count : 0),
                                          pool ? "" : ": this kernel has none of that size");
         }
@@ -170,6 +171,17 @@ int fit_tell_spread(const struct vfioctl_fit *fit, const char *label, const node
 
 /* ---- GPUs ---- */
 
+/* It goes to one of the VMs that fit. */
+static bool is_given(const struct vfioctl_fit *fit, const struct vfioctl_gpu *gpu)
+{
+        bool is_given = false;
+
+        for (size_t i = 0; !is_given && i < fit->n_placed; i++)
+                for (size_t k = 0; !is_given && k < fit->placed[i].n_gpus; k++)
+                        is_given = fit->placed[i].gpus[k] == gpu;
+        return is_given;
+}
+
 /* The reasons of vfioctl_choose(), but for what this very call hands out, and for displays of boards. */
 static int tell_gpus(const struct vfioctl_fit *fit, const char *label)
 {
@@ -186,8 +198,7 @@ static int tell_gpus(const struct vfioctl_fit *fit, const char *label)
                         finding.gpu && vfioctl_address_parse(finding.gpu, &address) == 0
                                 ? vfioctl_snapshot_gpu_at(fit->snapshot, &address)
                                 : NULL;
-                if (!gpu || gpu->on_board || util_equal(finding.code, "taken") ||
-                    util_equal(finding.code, "not-enough"))
+                if (!gpu || gpu->on_board || is_given(fit, gpu) || util_equal(finding.code, "not-enough"))
                         continue;
                 /* Those are lines for `assign`. */
                 if (util_equal(finding.code, "group-shared") || util_equal(finding.code, "virtual-function"))
@@ -236,10 +247,10 @@ static int tell_pages_of(const struct vfioctl_fit *fit, const struct fit_node *n
                                                              .code = "no-pages",
                                                              .culprit = where,
                                                              .fix = fix},
-                                    "%s: %llu huge pages of %s would be faster than ordinary memory, and "
+                                    "%s: %llu huge page%s of %s would be faster than ordinary memory, and "
                                     "%llu are free",
-                                    where, (unsigned long long)pages, page_text(size, page),
-                                    (unsigned long long)*left);
+                                    where, (unsigned long long)pages, pages == 1 ? "" : "s",
+                                    page_text(size, page), (unsigned long long)*left);
 }
 
 int fit_tell_pages(const struct vfioctl_fit *fit)

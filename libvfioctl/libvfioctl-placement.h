@@ -30,6 +30,13 @@ int vfioctl_vms_set_share(struct vfioctl_vms *vms, size_t index, const struct vf
 /** NULL when it was not noted. Since 0.1. */
 const struct vfioctl_vm_share *vfioctl_vms_share(const struct vfioctl_vms *vms, size_t index);
 
+/* ---- what is left to the host ----------------------------------------------------------------------- */
+
+/** Cores, and KiB of memory, of each NUMA node that the configuration leaves to the host; 0: by rule, see
+ * vfioctl_fit_request. Since 0.1. */
+unsigned int vfioctl_ctx_host_cores(const struct vfioctl_ctx *ctx);
+uint64_t vfioctl_ctx_host_memory(const struct vfioctl_ctx *ctx);
+
 /* ---- where a VM is to run --------------------------------------------------------------------------- */
 
 enum vfioctl_pages { VFIOCTL_PAGES_AUTO, VFIOCTL_PAGES_NO, VFIOCTL_PAGES_2M, VFIOCTL_PAGES_1G };
@@ -43,6 +50,7 @@ struct vfioctl_place {
         unsigned int threads;      /**< of a guest's core; its vCPUs 0 to threads-1 are siblings, and so on */
         unsigned int n_vcpus;      /**< */
         const char *const *vcpus;  /**< for each vCPU the processors it may run on */
+        const char *cpus;          /**< all of those together */
         const char *services;      /**< processors of emulator and I/O threads; NULL: any */
         const char *nodes;         /**< NUMA nodes of its memory; NULL: any */
         uint64_t page;             /**< KiB of a huge page; 0: ordinary memory */
@@ -94,7 +102,8 @@ struct vfioctl_node_left {
         unsigned int cores, free_cores;        /**< free: nobody's; the host's own are not among them */
         const char *host_cpus;                 /**< processors that are left to the host */
         const char *free_cpus;                 /**< processors that nobody has */
-        uint64_t memory, free_memory;          /**< KiB; free: beside what VMs and the host have */
+        uint64_t memory;                       /**< KiB, all of it */
+        uint64_t host_memory, free_memory;     /**< KiB; free: beside what VMs and the host have */
         uint64_t free_pages_2m, free_pages_1g; /**< numbers of free huge pages */
 };
 size_t vfioctl_fit_node_count(const struct vfioctl_fit *fit);

@@ -538,6 +538,7 @@ struct vfioctl_lock *vfioctl_lock_free(struct vfioctl_lock *lock);
 
 #include "libvfioctl-capture.h"
 #include "libvfioctl-hardware.h"
+#include "libvfioctl-placement.h"
 #include "libvfioctl-runtime.h"
 
 #endif

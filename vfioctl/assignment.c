@@ -109,7 +109,7 @@ int assignment_open(struct cli *cli, struct assignment *assignment)
 
         if (code == 0)
                 code = read_targets(assignment);
-        return code == 0 ? assignment_look(assignment, 0) : code;
+        return code == 0 ? assignment_look(assignment, assignment->snapshot_more) : code;
 }
 
 bool target_has_gpu(const struct assignment *assignment, const struct target *target,
@@ -185,6 +185,15 @@ static int define(void *userdata, const char *vm, bool undo, char **ret_error)
         return r;
 }
 
+static int print_json(const struct assignment *assignment)
+{
+        struct json_object *object = plan_json(assignment->plan, assignment->findings);
+
+        if (assignment->add_json)
+                assignment->add_json(assignment, object);
+        return json_print(object);
+}
+
 int assignment_plan(struct assignment *assignment, unsigned int plan_flags)
 {
         int r = vfioctl_plan_new(assignment->snapshot, assignment->vms, assignment->intent, plan_flags,
@@ -197,7 +206,7 @@ int assignment_plan(struct assignment *assignment, unsigned int plan_flags)
         if (!vfioctl_findings_have_refusal(findings) && !vfioctl_findings_have_refusal(assignment->findings))
                 return 0;
         if (assignment->cli->options.json) {
-                int code = print_plan_json(assignment->plan, assignment->findings);
+                int code = print_json(assignment);
                 if (code != CODE_DONE)
                         return code;
         }
@@ -216,7 +225,7 @@ int assignment_run(struct assignment *assignment, unsigned int plan_flags)
         if (code != 0)
                 return code;
         if (options->dry_run && options->json)
-                return print_plan_json(assignment->plan, assignment->findings);
+                return print_json(assignment);
         if (options->dry_run) {
                 print_steps(assignment->plan);
                 return CODE_DONE;
@@ -225,8 +234,7 @@ int assignment_run(struct assignment *assignment, unsigned int plan_flags)
                        ? CODE_DONE
                        : run_plan(assignment->cli, assignment->snapshot, assignment->plan, &ops);
         /* Not before: when all is looked at again, there is another plan. */
-        if (options->json && code != -EAGAIN &&
-            print_plan_json(assignment->plan, assignment->findings) != CODE_DONE)
+        if (options->json && code != -EAGAIN && print_json(assignment) != CODE_DONE)
                 return code == CODE_DONE ? CODE_FAILED : code;
         return code;
 }

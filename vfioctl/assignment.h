@@ -16,9 +16,14 @@ struct target {
         size_t n_had;        /* GPUs its definition names already */
 };
 
-/* What assign and unassign share: the connection, the lock, the VMs, the plan. */
+struct json_object;
+
+/* What assign, unassign and tune share: the connection, the lock, the VMs, the plan. */
 struct assignment {
         struct cli *cli;
+        unsigned int snapshot_more; /* what the snapshot is to have besides; set before assignment_open() */
+        /* What --json has besides steps and findings; or NULL. */
+        void (*add_json)(const struct assignment *assignment, struct json_object *object);
         struct virt_calls calls;
         struct vfioctl_virt *virt;
         struct vfioctl_lock *lock;

@@ -180,7 +180,8 @@ int verb_list(struct cli *cli)
                 code = take_snapshot(cli,
                                      VFIOCTL_SNAPSHOT_ALL &
                                              ~(VFIOCTL_SNAPSHOT_PATHS | VFIOCTL_SNAPSHOT_FACTS |
-                                               VFIOCTL_SNAPSHOT_CHANGE | VFIOCTL_SNAPSHOT_BOARD),
+                                               VFIOCTL_SNAPSHOT_CHANGE | VFIOCTL_SNAPSHOT_BOARD |
+                                               VFIOCTL_SNAPSHOT_RESOURCES),
                                      false, &snapshot);
         if (code == 0)
                 code = virt_report(cli, &vms);

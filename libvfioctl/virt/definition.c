@@ -265,8 +265,35 @@ static int add_assignments(struct vfioctl_vms *vms, size_t index, const struct v
         return 0;
 }
 
-/* Adds what one text says: `is_live` that of the running instance. Most have no device, and are not parsed.
- */
+/* A value that no VM can have is not noted, and hinders nothing. */
+static int set_share(struct vfioctl_vms *vms, size_t index, const struct vfioctl_vm_share *share)
+{
+        int r = vfioctl_vms_set_share(vms, index, share);
+
+        return r == -EINVAL ? 0 : r;
+}
+
+static int add_share(struct answer *answer, size_t index, const struct vfioctl_domain *domain)
+{
+        _cleanup_free_ char *pinned = NULL;
+        struct vfioctl_vm_share share;
+
+        int r = vfioctl_domain_share(domain, &share, &pinned);
+        return r < 0 ? r : set_share(answer->vms, index, &share);
+}
+
+/* Most VMs have no device and no pins, and are not parsed. */
+static int add_plain(struct answer *answer, size_t index, const struct listed_vm *vm, const char *xml)
+{
+        struct vfioctl_vm_share share;
+
+        if (!vm->running)
+                return 0;
+        domain_share_scan(xml, &share);
+        return set_share(answer->vms, index, &share);
+}
+
+/* Adds what one text says: `is_live` that of the running instance. */
 static int add_text(struct answer *answer, size_t index, const struct listed_vm *vm, const char *xml,
                     bool is_live)
 {
@@ -275,8 +302,8 @@ static int add_text(struct answer *answer, size_t index, const struct listed_vm 
         size_t size = strlen(xml);
 
         if (!vfioctl_domain_text_has_hostdev(xml, size) &&
-            (is_live || !strstr(xml, VFIOCTL_DOMAIN_NAMESPACE)))
-                return 0;
+            (is_live || (!strstr(xml, VFIOCTL_DOMAIN_NAMESPACE) && domain_share_is_plain(xml))))
+                return is_live ? 0 : add_plain(answer, index, vm, xml);
         int r = vfioctl_domain_parse(xml, size, &domain, &error);
         if (r == -ENOMEM)
                 return r;
@@ -286,6 +313,8 @@ static int add_text(struct answer *answer, size_t index, const struct listed_vm 
         bool is_defined = !(vm->flags & VFIOCTL_VMS_TRANSIENT);
         if (!is_live && vfioctl_domain_hugepages(domain))
                 r = vfioctl_vms_set_hugepages(answer->vms, index, vfioctl_domain_hugepages(domain));
+        if (!is_live && r >= 0)
+                r = add_share(answer, index, domain);
         for (size_t i = 0; i < domain->n_hostdevs && r >= 0; i++) {
                 if (is_live)
                         r = vfioctl_vms_add_running_device(answer->vms, index, &domain->hostdevs[i].host);

@@ -222,8 +222,7 @@ int domain_collect(struct vfioctl_domain *domain, char **ret_error)
         return domain_collect_gpus(domain);
 }
 
-/* KiB for a unit as libvirt writes it, or its short forms; 0 for others: virScaleInteger(). */
-static uint64_t unit_kib(const char *unit)
+uint64_t domain_unit_kib(const char *unit)
 {
         if (!unit || util_equal(unit, "KiB") || util_equal(unit, "k"))
                 return 1;
@@ -242,7 +241,7 @@ static int read_hugepages(const xmlNode *root, struct vfioctl_hugepages *ret)
         const xmlNode *memory = xml_child(root, "memory", NULL), *page = xml_child(pages, "page", NULL);
         struct vfioctl_hugepages found = {.size = 0};
         _cleanup_free_ char *text = NULL;
-        uint64_t unit = unit_kib(xml_attribute(memory, "unit"));
+        uint64_t unit = domain_unit_kib(xml_attribute(memory, "unit"));
 
         if (!pages || !memory || xml_next(page, "page", NULL))
                 return 0;
@@ -253,7 +252,7 @@ static int read_hugepages(const xmlNode *root, struct vfioctl_hugepages *ret)
                 return 0;
         if (page && xml_number(page, "size", UINT64_MAX >> 31, &found.size) < 0)
                 return 0;
-        found.size *= unit_kib(xml_attribute(page, "unit"));
+        found.size *= domain_unit_kib(xml_attribute(page, "unit"));
         found.memory *= unit;
         if (!page || found.size > 0)
                 *ret = found;
@@ -374,7 +373,7 @@ VFIOCTL_EXPORT int vfioctl_domain_numa_node(const struct vfioctl_domain *domain)
 VFIOCTL_EXPORT uint64_t vfioctl_domain_memory(const struct vfioctl_domain *domain)
 {
         const xmlNode *root = xmlDocGetRootElement(domain->document);
-        uint64_t unit = unit_kib(xml_attribute(xml_child(root, "memory", NULL), "unit")), number;
+        uint64_t unit = domain_unit_kib(xml_attribute(xml_child(root, "memory", NULL), "unit")), number;
         _cleanup_free_ char *text = NULL;
 
         if (child_text(root, "memory", &text) < 0 || !text ||
