@@ -64,9 +64,9 @@ static int read_paths(const struct create *create, const char *option, const cha
                 return CODE_USAGE;
         }
         for (size_t i = 0; i < n; i++) {
-                int code = absolute(create, option, paths[i], strlen(paths[i]), &(*ret)[i]);
-                if (code != 0)
-                        return code;
+                int status = absolute(create, option, paths[i], strlen(paths[i]), &(*ret)[i]);
+                if (status != 0)
+                        return status;
                 for (size_t k = 0; k < i; k++)
                         if (util_equal((*ret)[k], (*ret)[i]))
                                 return usage(option, paths[i], "it is given twice");
@@ -152,26 +152,26 @@ int create_read_options(struct create *create)
         const struct vm_options *vm = &cli->options.vm;
         char text[80];
 
-        int code = check_given(cli);
-        if (code == 0 && !create->assignment.calls.is_vm_name(cli->arguments[0])) {
+        int status = check_given(cli);
+        if (status == 0 && !create->assignment.calls.is_vm_name(cli->arguments[0])) {
                 complain("'%s' is no name for a VM: give 1 to %d bytes of UTF-8, without '/' and control "
                          "characters",
                          printable(cli->arguments[0], text, sizeof(text)), VFIOCTL_VM_NAME_MAX);
-                code = CODE_USAGE;
+                status = CODE_USAGE;
         }
-        if (code == 0)
-                code = read_disk(create);
-        if (code == 0)
-                code = read_paths(create, "iso", vm->isos, vm->n_isos, ISOS_MAX, &create->isos);
-        if (code == 0)
-                code = read_paths(create, "evdev", vm->evdevs, vm->n_evdevs, EVDEVS_MAX, &create->evdevs);
-        if (code == 0)
-                code = read_looking_glass(create);
-        if (code == 0)
-                code = check_word("network", vm->network);
-        if (code == 0)
-                code = check_word("bridge", vm->bridge);
-        if (code == 0 && vm->usb_controller && vfioctl_address_parse(vm->usb_controller, &create->usb) < 0)
-                code = usage("usb-controller", vm->usb_controller, "give a PCI address, such as 00:14.0");
-        return code;
+        if (status == 0)
+                status = read_disk(create);
+        if (status == 0)
+                status = read_paths(create, "iso", vm->isos, vm->n_isos, ISOS_MAX, &create->isos);
+        if (status == 0)
+                status = read_paths(create, "evdev", vm->evdevs, vm->n_evdevs, EVDEVS_MAX, &create->evdevs);
+        if (status == 0)
+                status = read_looking_glass(create);
+        if (status == 0)
+                status = check_word("network", vm->network);
+        if (status == 0)
+                status = check_word("bridge", vm->bridge);
+        if (status == 0 && vm->usb_controller && vfioctl_address_parse(vm->usb_controller, &create->usb) < 0)
+                status = usage("usb-controller", vm->usb_controller, "give a PCI address, such as 00:14.0");
+        return status;
 }

@@ -138,6 +138,9 @@ static int check_host(struct create *create)
 
         if (r >= 0)
                 r = create_look_at_files(create);
+        if (r >= 0 && create->cli->options.vm.usb_controller)
+                r = vfioctl_check_usb_controller(create->cli->ctx, create->assignment.vms, &create->usb,
+                                                 create->assignment.findings);
         if (r >= 0)
                 r = check_network(create);
         return r < 0 ? r : check_bridge(create);
