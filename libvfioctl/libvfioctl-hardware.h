@@ -129,8 +129,8 @@ int vfioctl_snapshot_node_number(const struct vfioctl_snapshot *snapshot, size_t
 int vfioctl_snapshot_node_package(const struct vfioctl_snapshot *snapshot, size_t index);
 
 /**
- * What stands against handing a USB controller out: it is none, the host needs it, its IOMMU group has others, a
- * VM (`vms` may be NULL) has it. -ENOMEM, -EMFILE. Since 0.1.
+ * What stands against handing a USB controller out: it is none, the host needs it, its IOMMU group has
+ * others, a VM (`vms` may be NULL) has it. -ENOMEM, -EMFILE. Since 0.1.
  */
 int vfioctl_check_usb_controller(struct vfioctl_ctx *ctx, const struct vfioctl_vms *vms,
                                  const struct vfioctl_address *address, struct vfioctl_findings *findings);
