@@ -100,10 +100,17 @@ static int place(struct tuned *tuned)
         const struct vm_options *options = &assignment->cli->options.vm;
         const struct target *target = target_of(tuned);
         const struct vfioctl_hugepages *pages = assignment->calls.domain_hugepages(target->domain);
+        _cleanup_free_ char *pinned = NULL;
+        struct vfioctl_vm_share share;
+        char text[80];
+
+        int r = assignment->calls.domain_share(target->domain, &share, &pinned);
+        if (r < 0)
+                return complain_errno(r, "nothing was changed");
         const struct vfioctl_fit_request request = {
                 .vms = 1,
-                .vcpus = options->vcpus ? options->vcpus : assignment->calls.domain_vcpus(target->domain),
-                .memory = options->memory ? options->memory : assignment->calls.domain_memory(target->domain),
+                .vcpus = options->vcpus ? options->vcpus : share.vcpus,
+                .memory = options->memory ? options->memory : share.memory,
                 .pages = pages_wanted(tuned, pages),
                 .gpus = (unsigned int)tuned->n_gpus,
                 .named = tuned->gpus,
@@ -111,16 +118,17 @@ static int place(struct tuned *tuned)
                 .vm = target->name,
                 .with_fallback = true,
                 .placement = vfioctl_ctx_placement(assignment->cli->ctx),
+                .host_cores = vfioctl_ctx_host_cores(assignment->cli->ctx),
+                .host_memory = vfioctl_ctx_host_memory(assignment->cli->ctx),
         };
-        char text[80];
 
-        if (request.vcpus == 0 || request.memory == 0) {
-                complain("the vCPUs or the memory of %s cannot be read; give both: --vcpus N --memory SIZE",
+        if (request.memory == 0) {
+                complain("the memory of %s cannot be read; tell how much it is to be: --memory SIZE",
                          printable(target->name, text, sizeof(text)));
                 return refused();
         }
-        int r = vfioctl_fit_new(assignment->snapshot, assignment->vms, &request, assignment->findings,
-                                &tuned->fit);
+        r = vfioctl_fit_new(assignment->snapshot, assignment->vms, &request, assignment->findings,
+                            &tuned->fit);
         if (r < 0)
                 return complain_errno(r, "nothing was changed");
         const struct vfioctl_place *found = vfioctl_fit_place(tuned->fit, 0);
