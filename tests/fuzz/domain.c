@@ -2,6 +2,8 @@
 #include "fuzz.h"
 #include "libvfioctl-virt.h"
 
+#define PLACE_MAX 64
+
 /* Adding and then removing leaves the document as it was: the promise of the header. */
 static void there_and_back(struct vfioctl_domain *domain, const char *before)
 {
@@ -69,6 +71,37 @@ static void make_of(struct vfioctl_domain *domain, const char *before)
         (void)vfioctl_domain_free(again);
 }
 
+/* Whatever it is like: all or nothing, and the second time nothing. */
+static void tune(const char *before, const struct vfioctl_tuning *how)
+{
+        const char *cpus[PLACE_MAX];
+        struct vfioctl_place place = {
+                .is_strict = true, .threads = 2, .vcpus = cpus, .services = "0", .nodes = "0,2"};
+        _cleanup_free_ char *once = NULL, *twice = NULL, *pinned = NULL;
+        struct vfioctl_tuning tuning = *how;
+        struct vfioctl_domain *domain = NULL;
+        struct vfioctl_vm_share share;
+
+        require(vfioctl_domain_parse(before, strlen(before), &domain, NULL) == 0);
+        require(vfioctl_domain_share(domain, &share, &pinned) == 0);
+        for (size_t i = 0; i < PLACE_MAX; i++)
+                cpus[i] = i % 2 ? "1" : "5";
+        place.n_vcpus = tuning.vcpus > 0 ? tuning.vcpus : share.vcpus;
+        place.page = tuning.kvm ? 2048 : 0;
+        if (place.n_vcpus <= PLACE_MAX)
+                tuning.place = &place;
+        int r = vfioctl_domain_tune(domain, &tuning, NULL);
+        require(r == 0 || r == -EINVAL || r == -EPERM);
+        require(vfioctl_domain_format(domain, &once) == 0);
+        require(r == 0 || strcmp(once, before) == 0);
+        if (r == 0) {
+                require(vfioctl_domain_tune(domain, &tuning, NULL) == 0);
+                require(vfioctl_domain_format(domain, &twice) == 0);
+                require(strcmp(once, twice) == 0);
+        }
+        (void)vfioctl_domain_free(domain);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         _cleanup_free_ char *text = fuzz_text(data, size), *error = NULL, *before = NULL, *again = NULL;
@@ -92,6 +125,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(strcmp(before, again) == 0);
         there_and_back(domain, before);
         make_of(domain, before);
+        (void)vfioctl_domain_guest(domain);
+        tune(before, &(struct vfioctl_tuning){.kvm = true,
+                                              .guest = VFIOCTL_GUEST_WINDOWS,
+                                              .display = VFIOCTL_DISPLAY_RESCUE,
+                                              .large_bars = 1ull << 36,
+                                              .hides_kvm = true,
+                                              .keeps_hypervisor = true,
+                                              .topoext = true,
+                                              .rom = "on",
+                                              .has_audio = true});
+        tune(before,
+             &(struct vfioctl_tuning){.vcpus = 3, .memory = 1 << 20, .display = VFIOCTL_DISPLAY_NONE});
         (void)vfioctl_domain_free(second);
         (void)vfioctl_domain_free(domain);
         return 0;
