@@ -56,6 +56,19 @@ const char *vfioctl_gpu_known_file(const struct vfioctl_gpu *gpu);
 size_t vfioctl_gpu_known_count(const struct vfioctl_gpu *gpu);
 const char *vfioctl_gpu_known_name(const struct vfioctl_gpu *gpu, size_t index);
 const char *vfioctl_gpu_known_value(const struct vfioctl_gpu *gpu, size_t index);
+/* ---- how programs of the host reach a GPU: all of this with VFIOCTL_SNAPSHOT_REACH alone
+ * ------------------- */
+
+/**
+ * Its render node by the kernel's name ("/dev/dri/renderD128"), which may be another one after a boot; NULL:
+ * its driver makes none, or it has no driver of the host. Since 0.1.
+ */
+const char *vfioctl_gpu_render_node(const struct vfioctl_gpu *gpu);
+/** What ROCm or CUDA call this very GPU ("GPU-..."), or NULL when its driver does not tell. Since 0.1. */
+const char *vfioctl_gpu_uuid(const struct vfioctl_gpu *gpu);
+/** The node of NVIDIA's own driver ("/dev/nvidia0"), or NULL. Since 0.1. */
+const char *vfioctl_gpu_nvidia_node(const struct vfioctl_gpu *gpu);
+
 /* ---- trying ---------------------------------------------------------------------------------------- */
 
 /** False when its configuration space reads all ones: it does not answer. VFIOCTL_SNAPSHOT_DETAILS. Since

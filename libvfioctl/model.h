@@ -55,6 +55,9 @@ enum card_key {
         CARD_POWER,
         CARD_VFS,
         CARD_GUEST,
+        CARD_GUEST_DRIVER,
+        CARD_ENCODER,
+        CARD_ENCODER_UNIT,
         CARD_HAND_OUT,
         CARD_DOCS,
         CARD_KEY_COUNT,
@@ -141,6 +144,13 @@ struct proof {
         char *reason; /* of a failure, or NULL */
 };
 
+/* How programs of the host reach a GPU; NULL: not at all so, or not known. */
+struct reach {
+        char *render; /* its render node, by the kernel's name */
+        char *uuid;   /* as ROCm or CUDA call it: "GPU-..." */
+        char *nvidia; /* the node of NVIDIA's own driver */
+};
+
 struct vfioctl_gpu {
         char *name;
         bool has_short_name;
@@ -149,9 +159,10 @@ struct vfioctl_gpu {
         char *identity;
         char *card;
         char *slot;
-        char *alias;                            /* from the configuration, or NULL */
-        bool is_ours;                           /* by the configuration */
-        enum vfioctl_mode idle;                 /* where it rests when no VM has it; NONE: not ours */
+        char *alias;            /* from the configuration, or NULL */
+        bool is_ours;           /* by the configuration */
+        enum vfioctl_mode idle; /* where it rests when no VM has it; NONE: not ours */
+        struct reach reach;
         const struct card_knowledge *knowledge; /* borrowed; NULL: nothing is known of such a card */
         unsigned int card_index;
         char card_address[VFIOCTL_ADDRESS_SIZE]; /* of the card's uppermost function */
