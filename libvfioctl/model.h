@@ -56,6 +56,7 @@ enum card_key {
         CARD_VFS,
         CARD_GUEST,
         CARD_GUEST_DRIVER,
+        CARD_WINDOWS_DRIVER,
         CARD_ENCODER,
         CARD_ENCODER_UNIT,
         CARD_HAND_OUT,

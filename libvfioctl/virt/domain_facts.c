@@ -18,25 +18,6 @@ static const char *os_id(const struct vfioctl_domain *domain)
         return xml_attribute(xml_child(xml_child(metadata, "libosinfo", LIBOSINFO), "os", LIBOSINFO), "id");
 }
 
-VFIOCTL_EXPORT enum vfioctl_guest vfioctl_domain_guest(const struct vfioctl_domain *domain)
-{
-        /* Systems of libosinfo's database that are no Linux, by the part of the ID that names the maker. */
-        static const char *const others[] = {"freebsd.org",      "openbsd.org", "netbsd.org",
-                                             "dragonflybsd.org", "apple.com",   "oracle.com/solaris",
-                                             "haiku-os.org"};
-        const char *id = os_id(domain);
-
-        if (id && strstr(id, "microsoft.com/"))
-                return VFIOCTL_GUEST_WINDOWS;
-        for (size_t i = 0; id && i < ELEMENTSOF(others); i++)
-                if (strstr(id, others[i]))
-                        return VFIOCTL_GUEST_OTHER;
-        if (id)
-                return VFIOCTL_GUEST_LINUX;
-        return xml_child(xml_child(root_of(domain), "features", NULL), "hyperv", NULL) ? VFIOCTL_GUEST_WINDOWS
-                                                                                       : VFIOCTL_GUEST_OTHER;
-}
-
 static bool has_display(const xmlNode *devices)
 {
         for (const xmlNode *video = xml_child(devices, "video", NULL); video;
