@@ -56,8 +56,23 @@ const char *vfioctl_gpu_known_file(const struct vfioctl_gpu *gpu);
 size_t vfioctl_gpu_known_count(const struct vfioctl_gpu *gpu);
 const char *vfioctl_gpu_known_name(const struct vfioctl_gpu *gpu, size_t index);
 const char *vfioctl_gpu_known_value(const struct vfioctl_gpu *gpu, size_t index);
-/* ---- how programs of the host reach a GPU: all of this with VFIOCTL_SNAPSHOT_REACH alone
- * ------------------- */
+/** Whether its VM has to know this of it, a word of *AttrGuest*: "no-secure-boot" for example. Since 0.1. */
+bool vfioctl_gpu_guest_wants(const struct vfioctl_gpu *gpu, const char *word);
+
+/** The host's processors are AMD's: VFIOCTL_SNAPSHOT_FACTS. Since 0.1. */
+bool vfioctl_snapshot_host_is_amd(const struct vfioctl_snapshot *snapshot);
+
+/* ---- the VM's room for its BARs ---------------------------------------------------------------------- */
+
+/** Bytes of the 64-bit BARs of all its functions: VFIOCTL_SNAPSHOT_DETAILS. Since 0.1. */
+uint64_t vfioctl_gpu_large_bars(const struct vfioctl_gpu *gpu);
+/**
+ * The window for 64-bit BARs of so many bytes together that a VM's firmware has to be told of: a power of
+ * two; 0 when they have room in what it has anyway. Since 0.1.
+ */
+uint64_t vfioctl_bar_window(uint64_t sum);
+
+/* ---- how programs of the host reach a GPU: all of this with VFIOCTL_SNAPSHOT_REACH alone ------------ */
 
 /**
  * Its render node by the kernel's name ("/dev/dri/renderD128"), which may be another one after a boot; NULL:

@@ -14,7 +14,8 @@ static bool takes(const struct guest_gpu *gpu, const char *driver)
                 return note_has_word(gpu->drivers, driver);
         if (gpu->vendor == VENDOR_AMD)
                 return util_equal(driver, "amdgpu");
-        return gpu->vendor == VENDOR_NVIDIA && (util_equal(driver, "nvidia") || util_equal(driver, "nouveau"));
+        return gpu->vendor == VENDOR_NVIDIA &&
+               (util_equal(driver, "nvidia") || util_equal(driver, "nouveau"));
 }
 
 static char *look_command(const struct guest_gpu *gpu)
@@ -89,9 +90,9 @@ static int encoder_notes(struct guest_notes *notes, const struct guest_gpu *gpu)
                 return note_add(notes, "encoder", NOTE_UNPROVEN,
                                 note_text("by NVENC, with NVIDIA's own driver; what there is of it"),
                                 note_text("ffmpeg -hide_banner -encoders | grep nvenc"));
-        return note_add(notes, "encoder", NOTE_UNPROVEN, note_text("by VA-API; what there is of it"),
-                        note_text("vainfo --display drm --device /dev/dri/by-path/pci-%s-render",
-                                  gpu->address));
+        return note_add(
+                notes, "encoder", NOTE_UNPROVEN, note_text("by VA-API; what there is of it"),
+                note_text("vainfo --display drm --device /dev/dri/by-path/pci-%s-render", gpu->address));
 }
 
 /* A desktop where no monitor is. */
@@ -99,13 +100,15 @@ static int desktop_notes(struct guest_notes *notes, const struct guest_gpu *gpu)
 {
         const char *node = *gpu->address ? gpu->address : "ADDRESS";
 
-        int r = note_add(notes, "desktop", NOTE_UNPROVEN,
-                         note_text("Wolf makes its own, and needs no monitor; in its container's environment"),
-                         note_text("WOLF_RENDER_NODE=/dev/dri/by-path/pci-%s-render", node));
+        int r = note_add(
+                notes, "desktop", NOTE_UNPROVEN,
+                note_text("Wolf makes its own, and needs no monitor; in its container's environment"),
+                note_text("WOLF_RENDER_NODE=/dev/dri/by-path/pci-%s-render", node));
         if (r >= 0)
-                r = note_add(notes, "desktop", NOTE_UNPROVEN,
-                             note_text("or Sunshine (capture = wlr), or Steam, on a compositor without outputs"),
-                             note_text("WLR_BACKENDS=headless WLR_LIBINPUT_NO_DEVICES=1 labwc"));
+                r = note_add(
+                        notes, "desktop", NOTE_UNPROVEN,
+                        note_text("or Sunshine (capture = wlr), or Steam, on a compositor without outputs"),
+                        note_text("WLR_BACKENDS=headless WLR_LIBINPUT_NO_DEVICES=1 labwc"));
         /* amdgpu_device_enable_virtual_display(): pci_name(), and 1 to 6 of them. */
         if (r >= 0 && takes(gpu, "amdgpu"))
                 r = note_add(notes, "kernel", NOTE_UNPROVEN,
@@ -117,10 +120,11 @@ static int desktop_notes(struct guest_notes *notes, const struct guest_gpu *gpu)
 
 static int monitor_notes(struct guest_notes *notes)
 {
-        return note_add(notes, "desktop", NOTE_KNOWN,
-                        note_text("Sunshine and Steam stream what a monitor shows, or a plug that looks like one; "
-                                  "Wolf needs neither"),
-                        NULL);
+        return note_add(
+                notes, "desktop", NOTE_KNOWN,
+                note_text("Sunshine and Steam stream what a monitor shows, or a plug that looks like one; "
+                          "Wolf needs neither"),
+                NULL);
 }
 
 int guest_linux_notes(struct guest_notes *notes)

@@ -44,7 +44,8 @@ int note_add(struct guest_notes *notes, const char *topic, enum note_proof proof
                         return 0;
                 }
         if (r >= 0)
-                r = util_grow(&notes->notes, &notes->allocated_notes, notes->n_notes + 1, sizeof(*notes->notes));
+                r = util_grow(&notes->notes, &notes->allocated_notes, notes->n_notes + 1,
+                              sizeof(*notes->notes));
         if (r < 0) {
                 free(text);
                 free(command);
@@ -62,19 +63,21 @@ static int hypervisor_note(struct guest_notes *notes, const struct guest_gpu *gp
 {
         if (!notes->facts.hides_hypervisor || !note_has_word(gpu->guest_words, "keep-hypervisor"))
                 return 0;
-        return note_add(notes, "hypervisor", NOTE_KNOWN,
-                        note_text("the CPU feature hypervisor is off: the driver does not reset the GPU then. "
-                                  "On the host"),
-                        note_text("vfioctl tune %s", notes->typed));
+        return note_add(
+                notes, "hypervisor", NOTE_KNOWN,
+                note_text("the CPU feature hypervisor is off: the driver does not reset the GPU then. "
+                          "On the host"),
+                note_text("vfioctl tune %s", notes->typed));
 }
 
 static int display_note(struct guest_notes *notes)
 {
         if (notes->facts.has_display)
-                return note_add(notes, "display", NOTE_KNOWN,
-                                note_text("there is an emulated display, to install and repair. When streaming "
-                                          "works, on the host"),
-                                note_text("vfioctl tune %s --display none", notes->typed));
+                return note_add(
+                        notes, "display", NOTE_KNOWN,
+                        note_text("there is an emulated display, to install and repair. When streaming "
+                                  "works, on the host"),
+                        note_text("vfioctl tune %s --display none", notes->typed));
         return note_add(notes, "display", NOTE_KNOWN,
                         note_text("there is none but the GPU's. To install or repair, on the host"),
                         note_text("vfioctl tune %s --display rescue", notes->typed));
@@ -87,10 +90,11 @@ int guest_common_notes(struct guest_notes *notes)
         for (size_t i = 0; r >= 0 && i < notes->n_gpus; i++)
                 r = hypervisor_note(notes, &notes->gpus[i]);
         if (r >= 0 && notes->facts.hides_kvm)
-                r = note_add(notes, "hidden", NOTE_KNOWN,
-                             note_text("KVM is hidden from the guest, which only NVIDIA's drivers before R465 "
-                                       "ask for"),
-                             NULL);
+                r = note_add(
+                        notes, "hidden", NOTE_KNOWN,
+                        note_text("KVM is hidden from the guest, which only NVIDIA's drivers before R465 "
+                                  "ask for"),
+                        NULL);
         if (r >= 0 && notes->guest == VFIOCTL_GUEST_OTHER)
                 r = note_add(notes, "system", NOTE_KNOWN,
                              note_text("the definition does not say what runs in it; steps for a system"),

@@ -12,7 +12,7 @@ struct guest_gpu {
         const struct vfioctl_gpu *gpu; /* NULL: the host has none at this address now */
         char host[VFIOCTL_ADDRESS_SIZE];
         struct vfioctl_guest_place place;
-        int place_error; /* of vfioctl_domain_hostdev_place() */
+        int place_error;                                            /* of vfioctl_domain_hostdev_place() */
         char companions[GUEST_FUNCTIONS_MAX][VFIOCTL_ADDRESS_SIZE]; /* in the guest */
         size_t n_companions;
         char address[VFIOCTL_ADDRESS_SIZE]; /* in the guest; "" when not known */

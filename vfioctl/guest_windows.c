@@ -3,7 +3,8 @@
 
 /* Steps for a guest with Windows. docs/game-streaming.md tells more, with sources. */
 
-/* A driver that was edited has no signature that Windows takes, but in test mode, which Secure Boot forbids. */
+/* A driver that was edited has no signature that Windows takes, but in test mode, which Secure Boot forbids.
+ */
 static int unsigned_driver(struct guest_notes *notes, const struct guest_gpu *gpu)
 {
         int r = note_add(notes, "driver", NOTE_REPORTED,
@@ -13,9 +14,10 @@ static int unsigned_driver(struct guest_notes *notes, const struct guest_gpu *gp
         if (r < 0)
                 return r;
         if (notes->facts.has_secure_boot)
-                return note_add(notes, "secure boot", NOTE_KNOWN,
-                                note_text("the definition asks for it, and test mode needs it off. On the host"),
-                                note_text("vfioctl tune %s --os windows", notes->typed));
+                return note_add(
+                        notes, "secure boot", NOTE_KNOWN,
+                        note_text("the definition asks for it, and test mode needs it off. On the host"),
+                        note_text("vfioctl tune %s --os windows", notes->typed));
         return note_add(notes, "secure boot", NOTE_KNOWN, note_text("off, as test mode needs it"), NULL);
 }
 
@@ -49,10 +51,11 @@ static int desktop_notes(struct guest_notes *notes, const struct guest_gpu *gpu)
                          note_text("Windows lets Sunshine capture only a GPU that drives a display"), NULL);
 
         if (r >= 0 && gpu->is_headless)
-                r = note_add(notes, "desktop", NOTE_UNPROVEN,
-                             note_text("a virtual display driver (IddCx) is to be that display: reported to fail "
-                                       "where no GPU has an output (Virtual-Display-Driver #373)"),
-                             NULL);
+                r = note_add(
+                        notes, "desktop", NOTE_UNPROVEN,
+                        note_text("a virtual display driver (IddCx) is to be that display: reported to fail "
+                                  "where no GPU has an output (Virtual-Display-Driver #373)"),
+                        NULL);
         else if (r >= 0)
                 r = note_add(notes, "desktop", NOTE_KNOWN,
                              note_text("that is one with a monitor, a plug that looks like one, or a virtual "
@@ -70,9 +73,10 @@ int guest_windows_notes(struct guest_notes *notes)
         for (size_t i = 0; r >= 0 && i < notes->n_gpus; i++)
                 r = location_note(notes, &notes->gpus[i]);
         if (r >= 0)
-                r = note_add(notes, "devices", NOTE_KNOWN,
-                             note_text("disk and network need the drivers of virtio-win while Windows installs"),
-                             NULL);
+                r = note_add(
+                        notes, "devices", NOTE_KNOWN,
+                        note_text("disk and network need the drivers of virtio-win while Windows installs"),
+                        NULL);
         if (r < 0 || notes->n_gpus == 0)
                 return r;
         return desktop_notes(notes, &notes->gpus[0]);

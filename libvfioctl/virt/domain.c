@@ -227,6 +227,8 @@ static uint64_t unit_kib(const char *unit)
                 return 1;
         if (util_equal(unit, "MiB") || util_equal(unit, "M"))
                 return 1 << 10;
+        if (util_equal(unit, "TiB") || util_equal(unit, "T"))
+                return 1 << 30;
         return util_equal(unit, "GiB") || util_equal(unit, "G") ? 1 << 20 : 0;
 }
 
@@ -245,9 +247,9 @@ static int read_hugepages(const xmlNode *root, struct vfioctl_hugepages *ret)
         int r = child_text(root, "memory", &text);
         if (r < 0)
                 return r;
-        if (!text || util_parse_u64(text, 10, UINT64_MAX >> 21, &found.memory) < 0)
+        if (!text || util_parse_u64(text, 10, UINT64_MAX >> 31, &found.memory) < 0)
                 return 0;
-        if (page && xml_number(page, "size", UINT64_MAX >> 21, &found.size) < 0)
+        if (page && xml_number(page, "size", UINT64_MAX >> 31, &found.size) < 0)
                 return 0;
         found.size *= unit_kib(xml_attribute(page, "unit"));
         found.memory *= unit;
@@ -364,6 +366,18 @@ VFIOCTL_EXPORT const char *vfioctl_domain_uuid(const struct vfioctl_domain *doma
 VFIOCTL_EXPORT int vfioctl_domain_numa_node(const struct vfioctl_domain *domain)
 {
         return domain->numa_node;
+}
+
+VFIOCTL_EXPORT uint64_t vfioctl_domain_memory(const struct vfioctl_domain *domain)
+{
+        const xmlNode *root = xmlDocGetRootElement(domain->document);
+        uint64_t unit = unit_kib(xml_attribute(xml_child(root, "memory", NULL), "unit")), number;
+        _cleanup_free_ char *text = NULL;
+
+        if (child_text(root, "memory", &text) < 0 || !text ||
+            util_parse_u64(util_trim(text), 10, UINT64_MAX >> 31, &number) < 0)
+                return 0;
+        return number * unit;
 }
 
 VFIOCTL_EXPORT const struct vfioctl_hugepages *vfioctl_domain_hugepages(const struct vfioctl_domain *domain)
