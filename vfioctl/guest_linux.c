@@ -65,10 +65,13 @@ static int driver_notes(struct guest_notes *notes, const struct guest_gpu *gpu)
                 r = note_add(notes, "driver", NOTE_KNOWN, note_text("i915 or xe, of the kernel"),
                              look_command(gpu));
         if (r >= 0 && gpu->class != 0 && gpu->class != 0x0300)
-                r = note_add(notes, "tools", NOTE_KNOWN,
-                             note_text("its class is %04x: what looks for a VGA controller does not find it",
-                                       gpu->class),
-                             note_text("lspci -d ::%04x", gpu->class));
+                r = note_add(
+                        notes, "tools", NOTE_KNOWN,
+                        note_text(
+                                "its class is %04x: lspci | grep VGA, and what else looks for such, does not "
+                                "find it",
+                                gpu->class),
+                        note_text("lspci -d ::%04x", gpu->class));
         return r;
 }
 
@@ -77,9 +80,9 @@ static int node_notes(struct guest_notes *notes, const struct guest_gpu *gpu)
         if (!*gpu->address)
                 return 0;
         return note_add(notes, "node", NOTE_KNOWN,
-                        note_text("/dev/dri/by-path/pci-%s-render%s; its users need groups", gpu->address,
-                                  notes->facts.has_display ? " (renderD128 may be the other display's)" : ""),
-                        note_text("usermod -aG render,video USER"));
+                        note_text("/dev/dri/by-path/pci-%s-render%s", gpu->address,
+                                  notes->facts.has_display ? "; renderD128 may be the other display's" : ""),
+                        NULL);
 }
 
 static int encoder_notes(struct guest_notes *notes, const struct guest_gpu *gpu)
@@ -135,6 +138,10 @@ int guest_linux_notes(struct guest_notes *notes)
                 r = driver_notes(notes, &notes->gpus[i]);
         for (size_t i = 0; r >= 0 && i < notes->n_gpus; i++)
                 r = node_notes(notes, &notes->gpus[i]);
+        if (r >= 0)
+                r = note_add(notes, "groups", NOTE_KNOWN,
+                             note_text("a user of these nodes other than root needs"),
+                             note_text("usermod -aG render,video USER"));
         for (size_t i = 0; r >= 0 && i < notes->n_gpus; i++)
                 r = encoder_notes(notes, &notes->gpus[i]);
         /* One desktop is enough of an example. */

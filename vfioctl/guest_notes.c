@@ -38,7 +38,7 @@ int note_add(struct guest_notes *notes, const char *topic, enum note_proof proof
         int r = text ? 0 : -ENOMEM;
 
         for (size_t i = 0; r >= 0 && i < notes->n_notes; i++)
-                if (util_equal(notes->notes[i].text, text) && util_equal(notes->notes[i].command, command)) {
+                if (util_equal(notes->notes[i].text, text)) {
                         free(text);
                         free(command);
                         return 0;
@@ -99,5 +99,11 @@ int guest_common_notes(struct guest_notes *notes)
                 r = note_add(notes, "system", NOTE_KNOWN,
                              note_text("the definition does not say what runs in it; steps for a system"),
                              note_text("vfioctl guest-notes %s --os linux", notes->typed));
-        return r < 0 ? r : display_note(notes);
+        if (r >= 0)
+                r = display_note(notes);
+        if (r >= 0 && notes->guest != VFIOCTL_GUEST_OTHER)
+                r = note_add(notes, "more", NOTE_KNOWN,
+                             note_text("docs/game-streaming.md, also what is not proven, with sources"),
+                             NULL);
+        return r;
 }

@@ -52,8 +52,10 @@ struct guest_notes {
         size_t n_notes, allocated_notes;
 };
 
-/* Adds a note, unless an equal one is there: cards of a kind need the same. Both texts may be NULL without
- * memory, and are taken. 0 or -ENOMEM. */
+/*
+ * Adds a note, unless one with this text is there: GPUs of a kind need the same, and the first is example
+ * enough for a command. Both texts are taken, NULL without memory. 0 or -ENOMEM.
+ */
 int note_add(struct guest_notes *notes, const char *topic, enum note_proof proof, char *text, char *command);
 /* A text for it; NULL without memory. */
 char *note_text(const char *format, ...) _printf_(1, 2);

@@ -161,8 +161,47 @@ static const char *guest_name(enum vfioctl_guest guest)
         return guest == VFIOCTL_GUEST_WINDOWS ? "windows" : guest == VFIOCTL_GUEST_LINUX ? "linux" : "other";
 }
 
+#define TEXT_INDENT 12
+#define TEXT_WIDTH  88
+
+/* Behind what stands on the line already, and in lines below it. */
+static void print_wrapped(const char *text)
+{
+        size_t column = 0;
+
+        for (const char *at = text; *at; at += strspn(at, " ")) {
+                int length = (int)strcspn(at, " ");
+                if (column > 0 && column + (size_t)length + 1 > TEXT_WIDTH) {
+                        printf("\n%*s", TEXT_INDENT, "");
+                        column = 0;
+                }
+                printf("%s%.*s", column > 0 ? " " : "", length, at);
+                column += (size_t)length + (column > 0 ? 1 : 0);
+                at += length;
+        }
+}
+
+static int print_note(const struct note *note)
+{
+        bool is_sure = note->proof == NOTE_KNOWN;
+        _cleanup_free_ char *text =
+                note_text("%s%s%s%s", note->text, is_sure ? "" : " [",
+                          is_sure ? "" : note_proof_name(note->proof), is_sure ? "" : "]");
+
+        if (!text)
+                return complain_errno(-ENOMEM, "cannot show it");
+        printf("%-*s", TEXT_INDENT, note->topic);
+        print_wrapped(text);
+        printf("\n");
+        if (note->command)
+                printf("%*s  %s\n", TEXT_INDENT, "", note->command);
+        return CODE_DONE;
+}
+
 static int print_text(const struct guest_notes *notes)
 {
+        int code = CODE_DONE;
+
         char os[80];
 
         printf("VM          %s\nsystem      %s%s%s%s\n", notes->vm, guest_name(notes->guest),
@@ -170,15 +209,9 @@ static int print_text(const struct guest_notes *notes)
                notes->facts.os ? printable(notes->facts.os, os, sizeof(os)) : "", notes->facts.os ? ")" : "");
         for (size_t i = 0; i < notes->n_gpus; i++)
                 print_gpu(&notes->gpus[i]);
-        for (size_t i = 0; i < notes->n_notes; i++) {
-                const struct note *note = &notes->notes[i];
-                printf("%-11s %s%s%s%s\n", note->topic, note->text, note->proof == NOTE_KNOWN ? "" : " [",
-                       note->proof == NOTE_KNOWN ? "" : note_proof_name(note->proof),
-                       note->proof == NOTE_KNOWN ? "" : "]");
-                if (note->command)
-                        printf("              %s\n", note->command);
-        }
-        return CODE_DONE;
+        for (size_t i = 0; code == CODE_DONE && i < notes->n_notes; i++)
+                code = print_note(&notes->notes[i]);
+        return code;
 }
 
 /* ---- for programs ---- */
