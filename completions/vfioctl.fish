@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fish completion for vfioctl(1)
 
-set -l verbs list status show tree check to-vm to-host reset assign unassign try boot hook reconcile capture config setup undo
+set -l verbs list status show tree check to-vm to-host reset assign unassign guest-notes env try boot hook reconcile capture config setup undo
 
 # --root and --connect are handed on, so that names are those of the same host.
 function __vfioctl_given
@@ -42,6 +42,8 @@ complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a to-host -d 'g
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a reset -d 'reset a GPU that nobody uses'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a assign -d 'give each VM its own GPU'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a unassign -d 'take GPUs out of VMs'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a guest-notes -d 'what to do inside the guest'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a env -d 'what a service on the host needs to see its GPUs'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a try -d 'prove that a GPU comes back from a VM'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a boot -d 'bind the GPUs that are for VMs, as at boot'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a hook -d 'what libvirt calls at each start and stop'
@@ -66,6 +68,8 @@ complete -c vfioctl -n '__fish_seen_subcommand_from status' -l watch -d 'go on, 
 complete -c vfioctl -n '__fish_seen_subcommand_from to-vm to-host reset assign unassign try boot reconcile capture setup undo' -l dry-run -d 'print the steps and change nothing'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign' -l gpu -x -a '(__vfioctl_gpus)' -d 'this GPU'
 complete -c vfioctl -n '__fish_seen_subcommand_from try' -l runs -x -d 'so many times into a VM and back'
+complete -c vfioctl -n '__fish_seen_subcommand_from env' -l format -x -a 'shell docker systemd' -d 'for whom'
+complete -c vfioctl -n '__fish_seen_subcommand_from guest-notes' -l os -x -a 'linux windows' -d 'what runs in it'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign' -l count -x -d 'so many GPUs for each VM'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign' -l share -d 'take a GPU that another definition names as well'
 complete -c vfioctl -n '__fish_seen_subcommand_from capture' -F
@@ -79,5 +83,5 @@ complete -c vfioctl -n '__fish_seen_subcommand_from tree' -l all -d 'root ports 
 complete -c vfioctl -n '__fish_seen_subcommand_from tree' -l svg -r -F -d 'a drawing of the board'
 complete -c vfioctl -n '__fish_seen_subcommand_from boot' -l early -d 'bind nothing, only keep host drivers off'
 complete -c vfioctl -n '__fish_seen_subcommand_from hook' -a 'prepare release reconnect begin end (__vfioctl_vms)'
-complete -c vfioctl -n '__fish_seen_subcommand_from show check to-vm to-host reset try boot setup' -a '(__vfioctl_gpus)'
-complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign' -a '(__vfioctl_vms)'
+complete -c vfioctl -n '__fish_seen_subcommand_from show check to-vm to-host reset env try boot setup' -a '(__vfioctl_gpus)'
+complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign guest-notes' -a '(__vfioctl_vms)'

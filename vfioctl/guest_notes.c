@@ -3,10 +3,7 @@
 
 const char *note_proof_name(enum note_proof proof)
 {
-        static const char *const names[] = {
-                [NOTE_KNOWN] = "known", [NOTE_REPORTED] = "reported", [NOTE_UNPROVEN] = "unproven"};
-
-        return names[proof];
+        return proof == NOTE_KNOWN ? "known" : proof == NOTE_REPORTED ? "reported" : "unproven";
 }
 
 char *note_text(const char *format, ...)

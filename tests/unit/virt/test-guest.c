@@ -221,12 +221,40 @@ static void test_facts(void **state)
         assert_false(facts.has_display || facts.hides_kvm || facts.hides_hypervisor);
 }
 
+/* ---- asking libvirt --------------------------------------------------------------------------------- */
+
+/* For a report any VM will do, and a connection that only reads. */
+static void test_look(void **state)
+{
+        static const char *const names[] = {"whole", "transient", "saved's one", "--help"};
+        struct vfioctl_findings *findings = NULL;
+        struct vfioctl_domain *domain = NULL;
+        struct vfioctl_virt *virt = NULL;
+
+        (void)state;
+        assert_int_equal(vfioctl_findings_new(&findings), 0);
+        assert_int_equal(vfioctl_virt_open("test://" VFIOCTL_TEST_DATA "/node.xml", true, findings, &virt),
+                         0);
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                assert_int_equal(vfioctl_virt_look(virt, names[i], findings, &domain), 0);
+                assert_string_equal(vfioctl_domain_name(domain), names[i]);
+                domain = vfioctl_domain_free(domain);
+        }
+        assert_int_equal(vfioctl_findings_count(findings), 0);
+        assert_int_equal(vfioctl_virt_look(virt, "none", findings, &domain), -EPERM);
+        assert_null(domain);
+        assert_int_equal(vfioctl_findings_count(findings), 1);
+        assert_string_equal(vfioctl_findings_get(findings, 0)->code, "vm-unknown");
+        (void)vfioctl_virt_free(virt);
+        (void)vfioctl_findings_free(findings);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_places),       cmocka_unit_test(test_no_place),
                 cmocka_unit_test(test_many_bridges), cmocka_unit_test(test_guest),
-                cmocka_unit_test(test_facts),
+                cmocka_unit_test(test_facts),        cmocka_unit_test(test_look),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,29 +213,6 @@ static void test_read_refused(void **state)
         assert_true(!domain && !xml);
 }
 
-/* For a report any VM will do, and a connection that only reads; secrets are left out. */
-static void test_look(void **state)
-{
-        static const char *const names[] = {"whole", "transient", "saved's one", "--help"};
-        _cleanup_findings_ struct vfioctl_findings *findings = new_findings();
-        _cleanup_virt_ struct vfioctl_virt *virt = open_uri(NODE, true);
-
-        (void)state;
-        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
-                _cleanup_domain_ struct vfioctl_domain *domain = NULL;
-                assert_int_equal(vfioctl_virt_look(virt, names[i], findings, &domain), 0);
-                assert_string_equal(vfioctl_domain_name(domain), names[i]);
-        }
-        assert_int_equal(vfioctl_findings_count(findings), 0);
-        struct vfioctl_domain *domain = NULL;
-        assert_int_equal(vfioctl_virt_look(virt, "none", findings, &domain), -EPERM);
-        assert_finding(findings, "vm-unknown", "none", "virsh -c " NODE " list --all");
-        answers_late = true;
-        assert_int_equal(vfioctl_virt_look(virt, "whole", findings, &domain), -EIO);
-        answers_late = false;
-        assert_null(domain);
-}
-
 static size_t find_vm(const struct vfioctl_vms *vms, const char *name)
 {
         size_t i = 0;
@@ -588,23 +565,14 @@ static void test_default_node(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_round_trip),
-                cmocka_unit_test(test_stale),
-                cmocka_unit_test(test_define_refused),
-                cmocka_unit_test(test_read_refused),
-                cmocka_unit_test(test_look),
-                cmocka_unit_test(test_list),
-                cmocka_unit_test(test_tells_both_apart),
-                cmocka_unit_test(test_lists_flags),
-                cmocka_unit_test(test_lists_assignments),
-                cmocka_unit_test(test_start),
-                cmocka_unit_test(test_deadline),
-                cmocka_unit_test(test_left_behind),
-                cmocka_unit_test(test_unreachable),
-                cmocka_unit_test(test_deaf_daemon),
-                cmocka_unit_test(test_default_node),
-                cmocka_unit_test(test_version),
-                cmocka_unit_test(test_not_installed),
+                cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_stale),
+                cmocka_unit_test(test_define_refused), cmocka_unit_test(test_read_refused),
+                cmocka_unit_test(test_list),           cmocka_unit_test(test_tells_both_apart),
+                cmocka_unit_test(test_lists_flags),    cmocka_unit_test(test_lists_assignments),
+                cmocka_unit_test(test_start),          cmocka_unit_test(test_deadline),
+                cmocka_unit_test(test_left_behind),    cmocka_unit_test(test_unreachable),
+                cmocka_unit_test(test_deaf_daemon),    cmocka_unit_test(test_default_node),
+                cmocka_unit_test(test_version),        cmocka_unit_test(test_not_installed),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
