@@ -17,23 +17,17 @@ void env_clear(struct env *env)
         memset(env, 0, sizeof(*env));
 }
 
-static int add_note(struct env *env, const char *format, ...) _printf_(2, 3);
-
-static int add_note(struct env *env, const char *format, ...)
+/* Takes the text, NULL without memory. */
+static int add_note(struct env *env, char *text)
 {
-        va_list arguments;
-        char *text;
+        int r = text ? util_grow(&env->notes, &env->allocated_notes, env->n_notes + 1, sizeof(*env->notes))
+                     : -ENOMEM;
 
-        int r = util_grow(&env->notes, &env->allocated_notes, env->n_notes + 1, sizeof(*env->notes));
         if (r < 0)
-                return r;
-        va_start(arguments, format);
-        r = vasprintf(&text, format, arguments);
-        va_end(arguments);
-        if (r < 0)
-                return -ENOMEM;
-        env->notes[env->n_notes++] = text;
-        return 0;
+                free(text);
+        else
+                env->notes[env->n_notes++] = text;
+        return r;
 }
 
 /* ---- which GPUs ---- */
@@ -95,6 +89,22 @@ static int number_by_bus(struct env *env)
         return 0;
 }
 
+/* Why a GPU in mode host is out of reach; NULL without memory. */
+static char *why_not(const struct vfioctl_gpu *gpu)
+{
+        const char *name = vfioctl_gpu_name(gpu), *address = vfioctl_gpu_address(gpu);
+        char *text;
+        int r;
+
+        if (vfioctl_gpu_is_stuck(gpu))
+                r = util_format(&text, "%s (%s) is stuck in the kernel; vfioctl check %s tells more", name,
+                                address, name);
+        else
+                r = util_format(&text, "%s (%s) has no render node: its driver %s makes none", name, address,
+                                driver_of(gpu));
+        return r < 0 ? NULL : text;
+}
+
 static int look(const struct vfioctl_snapshot *snapshot, struct env *env)
 {
         int r = 0;
@@ -106,8 +116,7 @@ static int look(const struct vfioctl_snapshot *snapshot, struct env *env)
                 if (can_be_reached(gpu))
                         r = add_gpu(env, gpu);
                 else if (!vfioctl_gpu_is_on_board(gpu))
-                        r = add_note(env, "%s (%s) is left out: its driver %s makes no render node",
-                                     vfioctl_gpu_name(gpu), vfioctl_gpu_address(gpu), driver_of(gpu));
+                        r = add_note(env, why_not(gpu));
         }
         return r < 0 ? r : number_by_bus(env);
 }
@@ -123,9 +132,10 @@ static int refuse(const struct vfioctl_gpu *gpu)
         else if (vfioctl_gpu_mode(gpu) == VFIOCTL_MODE_NONE)
                 complain("%s (%s) has no driver, and so no render node; to bind it: vfioctl to-host %s", name,
                          address, name);
-        else
-                complain("%s (%s) has no render node: its driver %s makes none", name, address,
-                         driver_of(gpu));
+        else {
+                _cleanup_free_ char *why = why_not(gpu);
+                complain("%s", why ? why : strerror(ENOMEM));
+        }
         return CODE_REFUSED;
 }
 
@@ -251,9 +261,10 @@ static int compose_rocm(struct env *env)
                 return set(env, "ROCR_VISIBLE_DEVICES", words_of(env, ENV_ROCM, uuid_word), true);
         if (count(env, ENV_ROCM, false) == count(env, ENV_ROCM, true))
                 return 0;
-        return add_note(env,
-                        "ROCR_VISIBLE_DEVICES is not set: the driver tells no unique_id for some of them, "
-                        "and numbers change; only the device nodes keep others away");
+        return add_note(
+                env,
+                strdup("ROCR_VISIBLE_DEVICES is not set: the driver tells no unique_id for some of them, "
+                       "and numbers change; only the device nodes keep others away"));
 }
 
 static int compose_cuda(struct env *env)
@@ -272,9 +283,10 @@ static int compose_cuda(struct env *env)
                 if (r >= 0)
                         r = set(env, "CUDA_VISIBLE_DEVICES", words_of(env, ENV_CUDA, index_word), false);
                 if (r >= 0)
-                        r = add_note(env,
-                                     "NVIDIA GPUs go by number, for the driver has not told their UUID yet "
-                                     "(nvidia-persistenced sees to it); numbers change with the cards");
+                        r = add_note(
+                                env,
+                                strdup("NVIDIA GPUs go by number, for the driver has not told their UUID yet "
+                                       "(nvidia-persistenced sees to it); numbers change with the cards"));
         }
         /* HIP goes by CUDA_VISIBLE_DEVICES where its own is empty; of what ROCR_VISIBLE_DEVICES leaves, all.
          */

@@ -262,8 +262,14 @@ class Refusals(Env):
         shutil.rmtree(host.device("0000:14:00.0", "drm"))
         data = self.json(host)
         self.assertNotIn("2b", [gpu["name"] for gpu in data["gpus"]])
-        self.assertIn("2b (0000:14:00.0) is left out", data["notes"][0])
+        self.assertIn("2b (0000:14:00.0) has no render node", data["notes"][0])
         self.refused(3, host, "2b", words=["makes no"])
+
+    def test_stuck(self):
+        host = self.host("x10drh-3xv340")
+        host.write("run/vfioctl/stuck/0000:14:00.0", "captured\n")
+        self.assertIn("2b (0000:14:00.0) is stuck", self.json(host)["notes"][0])
+        self.refused(3, host, "2b", words=["is stuck", "vfioctl check 2b"])
 
     def test_usage(self):
         host = self.host("gtx690")
