@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fish completion for vfioctl(1)
 
-set -l verbs list status show tree check to-vm to-host reset assign unassign guest-notes env try boot hook reconcile capture config setup undo
+set -l verbs list status show tree check to-vm to-host reset assign unassign fit guest-notes env try boot hook reconcile capture config setup undo
 
 # --root and --connect are handed on, so that names are those of the same host.
 function __vfioctl_given
@@ -44,6 +44,7 @@ complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a assign -d 'gi
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a unassign -d 'take GPUs out of VMs'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a guest-notes -d 'what to do inside the guest'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a env -d 'what a service on the host needs to see its GPUs'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a fit -d 'how many VMs fit on this host'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a try -d 'prove that a GPU comes back from a VM'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a boot -d 'bind the GPUs that are for VMs, as at boot'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a hook -d 'what libvirt calls at each start and stop'
@@ -63,14 +64,18 @@ complete -c vfioctl -l version -d 'the version'
 
 complete -c vfioctl -n '__fish_seen_subcommand_from list' -s o -l output -x -d columns \
     -a '(__fish_append , GPU CARD VRAM NODE ADDRESS MODE USED-BY READY SLOT IDS CLASS DRIVER GROUP FUNCTIONS ALIAS)'
-complete -c vfioctl -n '__fish_seen_subcommand_from list status' -l noheadings -d 'no line of headings'
+complete -c vfioctl -n '__fish_seen_subcommand_from list status fit' -l noheadings -d 'no line of headings'
 complete -c vfioctl -n '__fish_seen_subcommand_from status' -l watch -d 'go on, and show it anew when something changes'
 complete -c vfioctl -n '__fish_seen_subcommand_from to-vm to-host reset assign unassign try boot reconcile capture setup undo' -l dry-run -d 'print the steps and change nothing'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign' -l gpu -x -a '(__vfioctl_gpus)' -d 'this GPU'
+complete -c vfioctl -n '__fish_seen_subcommand_from fit' -l vms -x -d 'so many VMs'
+complete -c vfioctl -n '__fish_seen_subcommand_from fit' -l vcpus -x -d 'so many vCPUs each'
+complete -c vfioctl -n '__fish_seen_subcommand_from fit' -l memory -x -a '8G 16G 32G' -d 'so much memory each'
+complete -c vfioctl -n '__fish_seen_subcommand_from fit' -l hugepages -x -a 'auto no 2M 1G' -d 'which huge pages'
 complete -c vfioctl -n '__fish_seen_subcommand_from try' -l runs -x -d 'so many times into a VM and back'
 complete -c vfioctl -n '__fish_seen_subcommand_from env' -l format -x -a 'shell docker systemd' -d 'for whom'
 complete -c vfioctl -n '__fish_seen_subcommand_from guest-notes' -l os -x -a 'linux windows' -d 'what runs in it'
-complete -c vfioctl -n '__fish_seen_subcommand_from assign' -l count -x -d 'so many GPUs for each VM'
+complete -c vfioctl -n '__fish_seen_subcommand_from assign fit' -l count -x -d 'so many GPUs for each VM'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign' -l share -d 'take a GPU that another definition names as well'
 complete -c vfioctl -n '__fish_seen_subcommand_from capture' -F
 complete -c vfioctl -n '__fish_seen_subcommand_from capture' -l with-serials -d 'leave serial numbers, MAC addresses and host names in'

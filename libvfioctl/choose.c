@@ -1,25 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "choose.h"
 #include "checks/checks.h"
 #include "text.h"
-
-/*
- * A unit is what can only be handed out together: one GPU, or all GPUs of an IOMMU group when they are not
- * viable one by one.
- */
-struct unit {
-        const struct vfioctl_gpu *gpus[16];
-        size_t count;
-        bool taken;
-};
-
-struct choice {
-        const struct vfioctl_snapshot *snapshot;
-        const struct vfioctl_vms *vms;
-        enum vfioctl_placement placement;
-        struct unit *units;
-        size_t n_units;
-        const char **taken_by; /* by GPU index: the VM of this call that gets it */
-};
 
 static size_t gpu_index(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu)
 {
@@ -96,14 +78,13 @@ static int add_units(struct choice *choice)
         return 0;
 }
 
-/* GPUs of the unit's card that a VM has, or that are being handed out in this call. */
-static size_t used_on_card(const struct choice *choice, const struct unit *unit)
+size_t choice_used_on_card(const struct choice *choice, const struct vfioctl_gpu *of)
 {
         size_t used = 0;
 
         for (size_t i = 0; i < choice->snapshot->n_gpus; i++) {
                 const struct vfioctl_gpu *gpu = choice->snapshot->gpus[i];
-                if (gpu->card_index != unit->gpus[0]->card_index)
+                if (gpu->card_index != of->card_index)
                         continue;
                 bool is_used = choice->taken_by[i] != NULL;
                 for (size_t k = 0; choice->vms && !is_used && k < vfioctl_vms_count(choice->vms); k++)
@@ -153,7 +134,7 @@ static struct unit *pick_unit(const struct choice *choice, const struct vfioctl_
                 if (unit->taken || unit->count > room || !on_node(unit, request->numa_node) ||
                     group_owner(choice, unit->gpus[0]->group, request->vm))
                         continue;
-                size_t used = used_on_card(choice, unit);
+                size_t used = choice_used_on_card(choice, unit->gpus[0]);
                 bool better =
                         choice->placement == VFIOCTL_PLACEMENT_PACK ? used > best_used : used < best_used;
                 /* Larger units first: the small ones fit anywhere. */
@@ -165,7 +146,7 @@ static struct unit *pick_unit(const struct choice *choice, const struct vfioctl_
         return best;
 }
 
-static bool serve(struct choice *choice, const struct vfioctl_request *request,
+bool choice_serve(struct choice *choice, const struct vfioctl_request *request,
                   const struct vfioctl_gpu **ret)
 {
         size_t done = 0;
@@ -181,6 +162,16 @@ static bool serve(struct choice *choice, const struct vfioctl_request *request,
                 }
         }
         return true;
+}
+
+void choice_release(struct choice *choice, const char *vm)
+{
+        for (size_t i = 0; i < choice->n_units; i++)
+                if (util_equal(choice->taken_by[gpu_index(choice->snapshot, choice->units[i].gpus[0])], vm))
+                        choice->units[i].taken = false;
+        for (size_t i = 0; i < choice->snapshot->n_gpus; i++)
+                if (util_equal(choice->taken_by[i], vm))
+                        choice->taken_by[i] = NULL;
 }
 
 /* What stands against it by itself; a group that is short of nothing but a larger --count is told that. */
@@ -214,8 +205,7 @@ static int take_by_name(const char *vm, const struct vfioctl_gpu *gpu, char **re
         return r < 0 ? r : text_command("assign", vm, options, ret);
 }
 
-/* One refusal a GPU, for the VM that came away with nothing. */
-static int explain(const struct choice *choice, const struct vfioctl_request *request,
+int choice_explain(const struct choice *choice, const struct vfioctl_request *request,
                    struct vfioctl_findings *findings)
 {
         for (size_t i = 0; i < choice->snapshot->n_gpus; i++) {
@@ -306,12 +296,36 @@ static int run(struct choice *choice, const struct vfioctl_request *requests, si
                 size_t offset = 0;
                 for (size_t k = 0; k < order[i]; k++)
                         offset += requests[k].count;
-                if (serve(choice, &requests[order[i]], ret_gpus + offset))
+                if (choice_serve(choice, &requests[order[i]], ret_gpus + offset))
                         continue;
-                int r = explain(choice, &requests[order[i]], findings);
+                int r = choice_explain(choice, &requests[order[i]], findings);
                 return r < 0 ? r : -EBUSY;
         }
         return 0;
+}
+
+int choice_open(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
+                enum vfioctl_placement placement, struct choice *ret)
+{
+        size_t room = snapshot->n_gpus ? snapshot->n_gpus : 1;
+        struct choice choice = {.snapshot = snapshot, .vms = vms, .placement = placement};
+
+        choice.units = calloc(room, sizeof(*choice.units));
+        choice.taken_by = calloc(room, sizeof(*choice.taken_by));
+        int r = choice.units && choice.taken_by ? add_units(&choice) : -ENOMEM;
+        if (r < 0)
+                choice_close(&choice);
+        else
+                *ret = choice;
+        return r;
+}
+
+void choice_close(struct choice *choice)
+{
+        free(choice->units);
+        free(choice->taken_by);
+        choice->units = NULL;
+        choice->taken_by = NULL;
 }
 
 VFIOCTL_EXPORT int vfioctl_choose(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
@@ -319,23 +333,19 @@ VFIOCTL_EXPORT int vfioctl_choose(const struct vfioctl_snapshot *snapshot, const
                                   size_t n_requests, struct vfioctl_findings *findings,
                                   const struct vfioctl_gpu **ret_gpus)
 {
-        size_t total = 0, room = snapshot->n_gpus ? snapshot->n_gpus : 1;
+        struct choice choice;
+        size_t total = 0;
 
         for (size_t i = 0; i < n_requests; i++)
                 total += requests[i].count;
-        _cleanup_free_ struct unit *units = calloc(room, sizeof(*units));
-        _cleanup_free_ const char **taken_by = calloc(room, sizeof(*taken_by));
         _cleanup_free_ const struct vfioctl_gpu **chosen = calloc(total ? total : 1, sizeof(*chosen));
-        if (!units || !taken_by || !chosen)
+        if (!chosen)
                 return -ENOMEM;
-        struct choice choice = {.snapshot = snapshot,
-                                .vms = vms,
-                                .placement = placement,
-                                .units = units,
-                                .taken_by = taken_by};
-        int r = add_units(&choice);
-        if (r >= 0)
-                r = run(&choice, requests, n_requests, findings, chosen);
+        int r = choice_open(snapshot, vms, placement, &choice);
+        if (r < 0)
+                return r;
+        r = run(&choice, requests, n_requests, findings, chosen);
+        choice_close(&choice);
         if (r < 0)
                 return r;
         memcpy(ret_gpus, chosen, total * sizeof(*chosen));

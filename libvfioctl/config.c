@@ -54,7 +54,32 @@ int config_parse_time(const char *text, unsigned int *ret_ms)
         return 0;
 }
 
-#define WHERE_SIZE (PATH_MAX + 24)
+int config_parse_size(const char *text, uint64_t *ret_kib)
+{
+        char number[16];
+        uint64_t value;
+
+        size_t length = strspn(text, "0123456789");
+        if (length == 0 || length >= sizeof(number))
+                return -EINVAL;
+        memcpy(number, text, length);
+        number[length] = '\0';
+        const char *unit = text + length;
+        unsigned int shift = *unit == 'M' ? 10 : *unit == 'G' ? 20 : *unit == 'T' ? 30 : 0;
+        if (shift == 0 || (unit[1] && !util_equal(unit + 1, "iB") && !util_equal(unit + 1, "B")))
+                return -EINVAL;
+        int r = util_parse_u64(number, 10, 1 << 20, &value);
+        if (r < 0)
+                return r;
+        if (value == 0)
+                return -ERANGE;
+        *ret_kib = value << shift;
+        return 0;
+}
+
+#define WHERE_SIZE      (PATH_MAX + 24)
+#define HOST_CORES_MAX  4096
+#define HOST_MEMORY_MAX (16ull << 30) /* KiB */
 
 static int set_time(struct vfioctl_ctx *ctx, const char *value, size_t offset, char why[WHY_SIZE])
 {
@@ -77,6 +102,29 @@ static int set_placement(struct vfioctl_ctx *ctx, const char *value, size_t offs
                 ctx->placement = VFIOCTL_PLACEMENT_SPREAD;
         else
                 return -EINVAL;
+        return 0;
+}
+
+static int set_host_cores(struct vfioctl_ctx *ctx, const char *value, size_t offset, char why[WHY_SIZE])
+{
+        uint64_t cores = 0;
+
+        (void)offset, (void)why;
+        if (!util_equal(value, "auto") &&
+            (util_parse_u64(value, 10, HOST_CORES_MAX, &cores) < 0 || cores == 0))
+                return -EINVAL;
+        ctx->host_cores = (unsigned int)cores;
+        return 0;
+}
+
+static int set_host_memory(struct vfioctl_ctx *ctx, const char *value, size_t offset, char why[WHY_SIZE])
+{
+        uint64_t kib = 0;
+
+        (void)offset, (void)why;
+        if (!util_equal(value, "auto") && (config_parse_size(value, &kib) < 0 || kib > HOST_MEMORY_MAX))
+                return -EINVAL;
+        ctx->host_memory = kib;
         return 0;
 }
 
@@ -137,6 +185,8 @@ static const struct key {
         {"idle-vm", set_list, offsetof(struct vfioctl_ctx, policy.idle_vm), "", NULL},
         {"alias", set_aliases, 0, "", NULL},
         {"placement", set_placement, 0, "pack", "pack or spread"},
+        {"host-cores", set_host_cores, 0, "auto", "auto, or a number from 1 to 4096"},
+        {"host-memory", set_host_memory, 0, "auto", "auto, or a size such as 8G"},
         {"connect", set_connect, 0, "qemu:///system", "a libvirt URI"},
         {"hook-deadline", set_time, offsetof(struct vfioctl_ctx, hook_deadline), "10s", "a time such as 10s"},
         {"step-deadline", set_time, offsetof(struct vfioctl_ctx, step_deadline), "30s",

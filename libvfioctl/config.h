@@ -7,6 +7,9 @@
 /* Reads "30", "30s" or "250ms" into milliseconds, 1 ms to 1 hour. -EINVAL, -ERANGE. */
 int config_parse_time(const char *text, unsigned int *ret_ms);
 
+/* Reads "512M", "8G", "1T" into KiB, also with B or iB behind. -EINVAL, -ERANGE. */
+int config_parse_size(const char *text, uint64_t *ret_kib);
+
 /* What a key of the configuration is set to, and where. */
 struct setting {
         char *value;

@@ -75,6 +75,16 @@ VFIOCTL_EXPORT enum vfioctl_placement vfioctl_ctx_placement(const struct vfioctl
         return ctx->placement;
 }
 
+VFIOCTL_EXPORT unsigned int vfioctl_ctx_host_cores(const struct vfioctl_ctx *ctx)
+{
+        return ctx->host_cores;
+}
+
+VFIOCTL_EXPORT uint64_t vfioctl_ctx_host_memory(const struct vfioctl_ctx *ctx)
+{
+        return ctx->host_memory;
+}
+
 VFIOCTL_EXPORT const char *vfioctl_ctx_connect_uri(const struct vfioctl_ctx *ctx)
 {
         return ctx->connect_uri;

@@ -25,6 +25,8 @@ struct vfioctl_ctx {
         void *log_userdata;
         enum vfioctl_placement placement;
         char *connect_uri;
+        unsigned int host_cores;      /* of each NUMA node left to the host; 0: by rule */
+        uint64_t host_memory;         /* KiB, the same */
         unsigned int step_deadline;   /* ms: a write that the kernel has not answered by then is stuck */
         unsigned int read_deadline;   /* ms: the same for a read that takes the device lock */
         unsigned int settle_deadline; /* ms: for a driver link or node to show up after a write */

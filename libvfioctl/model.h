@@ -4,7 +4,9 @@
 
 /* What a snapshot, an intent and a plan are made of. No I/O: the pure files see this and no more. */
 
+#include "cpuset.h"
 #include "finding.h"
+#include "libvfioctl-placement.h"
 #include "libvfioctl.h"
 #include "util.h"
 
@@ -276,8 +278,40 @@ struct board {
         size_t n_nodes;
 };
 
+#define CORE_THREADS_MAX 8 /* of one core */
+
+/* A core that is online: its processors share what it has. */
+struct cpu_core {
+        size_t node; /* index in resources.nodes */
+        unsigned int cpus[CORE_THREADS_MAX];
+        unsigned int n_cpus;
+        bool is_small;    /* of a hybrid processor: one of those that save power */
+        bool is_isolated; /* the scheduler leaves it alone: isolcpus= */
+};
+
+/* A NUMA node. */
+struct node_resources {
+        int number;
+        uint64_t memory;     /* KiB, pools of huge pages and all */
+        unsigned int n_cpus; /* online */
+        struct page_pool pools[PAGE_POOLS_MAX];
+        size_t n_pools;
+};
+
+/* Processors and memory, for VMs that are to be placed. */
+struct resources {
+        struct node_resources *nodes; /* by number */
+        size_t n_nodes, allocated_nodes;
+        struct cpu_core *cores; /* by node, and then by their first processor */
+        size_t n_cores, allocated_cores;
+        bool is_numa;              /* the kernel tells of nodes; else all is node 0 */
+        unsigned int address_bits; /* physical, of the processor; 0: not known */
+        uint64_t default_page;     /* KiB; 0: not known */
+};
+
 struct vfioctl_snapshot {
         unsigned int flags;
+        struct resources resources;    /* empty without VFIOCTL_SNAPSHOT_RESOURCES */
         struct board board;            /* empty without VFIOCTL_SNAPSHOT_BOARD */
         struct host_facts facts;       /* empty without VFIOCTL_SNAPSHOT_FACTS */
         struct card_knowledge **cards; /* owned */

@@ -33,6 +33,9 @@
 #define PATH_NODES           "/sys/devices/system/node"
 #define PATH_NODES_ONLINE    PATH_NODES "/online"
 #define PATH_CPUS            "/sys/devices/system/cpu"
+#define PATH_CPUS_ONLINE     PATH_CPUS "/online"
+#define PATH_CPUS_ISOLATED   PATH_CPUS "/isolated"
+#define PATH_CPUS_SMALL      PATH_SYS_DEVICES "/cpu_atom/cpus"
 #define PATH_BOARD_NAME      "/sys/class/dmi/id/board_name"
 
 #define PATH_PROC        "/proc"
@@ -107,6 +110,8 @@
 #define CONFIG_SUFFIX     "conf"
 
 /* What setup and undo touch, and ask. */
+#define PATH_TEMPLATES        PATH_ETC_DIR "/vfioctl/templates"
+#define PATH_QEMU_IMG         "/usr/bin/qemu-img"
 #define PATH_SETUP_CONFIG     PATH_ETC_DIR "/vfioctl/vfioctl.conf.d/10-setup.conf"
 #define PATH_SETUP_RECORD     "/var/lib/vfioctl/setup"
 #define PATH_TRIED            "/var/lib/vfioctl/tried"     /* how kinds of cards did, one for each kernel */

@@ -9,6 +9,7 @@
 #include "names.h"
 #include "needs.h"
 #include "reach.h"
+#include "resources.h"
 #include "topology.h"
 #include "tried.h"
 
@@ -74,8 +75,8 @@ static int scan_bus(const struct vfioctl_ctx *ctx, struct scan *ret)
 
 /* ---- groups ---- */
 
-static int load_group(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, int number,
-                      struct vfioctl_group **ret)
+int snapshot_load_group(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, int number,
+                        struct vfioctl_group **ret)
 {
         char path[PATH_MAX];
         size_t allocated = 0;
@@ -323,7 +324,7 @@ static int deepen_gpu(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot
         if (r >= 0)
                 r = place_identity(ctx, place, gpu->functions[0], &gpu->identity);
         if (r >= 0 && gpu->functions[0]->group >= 0)
-                r = load_group(ctx, snapshot, gpu->functions[0]->group, &gpu->group);
+                r = snapshot_load_group(ctx, snapshot, gpu->functions[0]->group, &gpu->group);
         bool whole = (snapshot->flags & VFIOCTL_SNAPSHOT_PATHS) || group_is_shared(gpu);
         if (r >= 0 && (whole || changes))
                 r = load_path(ctx, snapshot, place, (whole ? FUNCTION_DETAIL : 0) | change, gpu);
@@ -484,6 +485,7 @@ VFIOCTL_EXPORT struct vfioctl_snapshot *vfioctl_snapshot_free(struct vfioctl_sna
         facts_clear(&snapshot->facts);
         free(snapshot->cards);
         board_clear(&snapshot->board);
+        resources_clear(&snapshot->resources);
         free(snapshot->gpus);
         free(snapshot->groups);
         free(snapshot->functions);
@@ -581,6 +583,8 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned i
                 r = board_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_REACH)
                 r = reach_find(ctx, snapshot);
+        if (r >= 0 && flags & VFIOCTL_SNAPSHOT_RESOURCES)
+                r = resources_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_HOLDERS)
                 r = holders_find(ctx, snapshot);
         if (r < 0)

@@ -23,6 +23,8 @@ struct vm {
         bool running;
         unsigned int flags;
         struct vfioctl_hugepages hugepages; /* memory 0: none */
+        struct vfioctl_vm_share share;      /* its texts are owned */
+        bool has_share;
         struct devices defined;
         struct devices run;
         struct record **assignments;
@@ -54,6 +56,7 @@ VFIOCTL_EXPORT struct vfioctl_vms *vfioctl_vms_free(struct vfioctl_vms *vms)
                 for (size_t k = 0; k < vm->n_assignments; k++)
                         free(vm->assignments[k]);
                 free(vm->assignments);
+                free((char *)(uintptr_t)vm->share.pinned);
                 free(vm->name);
                 free(vm->uuid);
                 free(vm->defined.items);
@@ -137,6 +140,35 @@ VFIOCTL_EXPORT const struct vfioctl_hugepages *vfioctl_vms_hugepages(const struc
 {
         return index < vms->count && vms->items[index].hugepages.memory > 0 ? &vms->items[index].hugepages
                                                                             : NULL;
+}
+
+/* KiB: what is more is no memory that a VM has, and sums of these fit into 64 bits. */
+#define MEMORY_LIMIT (1ull << 40)
+
+VFIOCTL_EXPORT int vfioctl_vms_set_share(struct vfioctl_vms *vms, size_t index,
+                                         const struct vfioctl_vm_share *share)
+{
+        struct vfioctl_vm_share copy = *share;
+        struct cpu_set pinned;
+        char *text;
+
+        if (index >= vms->count || share->memory > MEMORY_LIMIT ||
+            (share->pinned && cpu_set_parse(share->pinned, &pinned) < 0))
+                return -EINVAL;
+        int r = util_copy(share->pinned, &text);
+        if (r < 0)
+                return r;
+        struct vm *vm = &vms->items[index];
+        free((char *)(uintptr_t)vm->share.pinned);
+        copy.pinned = text;
+        vm->share = copy;
+        vm->has_share = true;
+        return 0;
+}
+
+VFIOCTL_EXPORT const struct vfioctl_vm_share *vfioctl_vms_share(const struct vfioctl_vms *vms, size_t index)
+{
+        return index < vms->count && vms->items[index].has_share ? &vms->items[index].share : NULL;
 }
 
 VFIOCTL_EXPORT int vfioctl_vms_add_assignment(struct vfioctl_vms *vms, size_t index,
@@ -229,6 +261,13 @@ VFIOCTL_EXPORT bool vfioctl_vms_runs_gpu(const struct vfioctl_vms *vms, size_t i
                                          const struct vfioctl_gpu *gpu)
 {
         return index < vms->count && has_gpu(&vms->items[index].run, gpu);
+}
+
+VFIOCTL_EXPORT bool vfioctl_vms_has_device(const struct vfioctl_vms *vms, size_t index,
+                                           const struct vfioctl_address *address)
+{
+        return index < vms->count && (has_device(&vms->items[index].defined, address) ||
+                                      has_device(&vms->items[index].run, address));
 }
 
 VFIOCTL_EXPORT bool vfioctl_vms_has_gpu(const struct vfioctl_vms *vms, size_t index,

@@ -87,11 +87,11 @@ int guest_common_notes(struct guest_notes *notes)
         for (size_t i = 0; r >= 0 && i < notes->n_gpus; i++)
                 r = hypervisor_note(notes, &notes->gpus[i]);
         if (r >= 0 && notes->facts.hides_kvm)
-                r = note_add(
-                        notes, "hidden", NOTE_KNOWN,
-                        note_text("KVM is hidden from the guest, which only NVIDIA's drivers before R465 "
-                                  "ask for"),
-                        NULL);
+                r = note_add(notes, "hidden", NOTE_KNOWN,
+                             note_text("KVM is hidden from the guest, which only NVIDIA's Windows drivers "
+                                       "before R465 "
+                                       "ask for"),
+                             NULL);
         if (r >= 0 && notes->guest == VFIOCTL_GUEST_OTHER)
                 r = note_add(notes, "system", NOTE_KNOWN,
                              note_text("the definition does not say what runs in it; steps for a system"),

@@ -134,8 +134,9 @@ static int look(struct status *status)
                 r = read_config(status);
         if (r < 0)
                 return complain_errno(r, "cannot look");
-        int code = take_snapshot(&status->cli, VFIOCTL_SNAPSHOT_ALL & ~VFIOCTL_SNAPSHOT_FACTS, false,
-                                 &status->snapshot);
+        int code = take_snapshot(
+                &status->cli, VFIOCTL_SNAPSHOT_ALL & ~(VFIOCTL_SNAPSHOT_FACTS | VFIOCTL_SNAPSHOT_RESOURCES),
+                false, &status->snapshot);
         if (code != 0)
                 return code;
         r = ask_libvirt(status);

@@ -98,6 +98,13 @@ static int refuse_vm(struct vfioctl_findings *findings, const struct vfioctl_vir
                 if (r >= 0)
                         r = util_format(&fix, "virsh%s list --all", connect);
                 break;
+        case FAILURE_EXISTS:
+                code = "vm-exists";
+                r = util_format(&text, "VM \"%s\" exists already; choose another name, or undefine it",
+                                shown);
+                if (r >= 0)
+                        r = util_format(&fix, "virsh%s undefine --nvram %s%s", connect, option, word);
+                break;
         case FAILURE_TRANSIENT:
                 code = "vm-transient";
                 r = util_format(&text, "VM \"%s\" is transient: it has no definition to change", shown);
@@ -168,9 +175,8 @@ static int refuse_vm(struct vfioctl_findings *findings, const struct vfioctl_vir
         return r < 0 ? r : result;
 }
 
-/* A finding for what a call on VM `name` (NULL: on all) brought, where that is not our own failure. */
-static int explain(int r, struct vfioctl_findings *findings, const struct vfioctl_virt *virt,
-                   const char *name, const struct answer *answer)
+int virt_explain(int r, struct vfioctl_findings *findings, const struct vfioctl_virt *virt, const char *name,
+                 const struct answer *answer)
 {
         return answer->failure != FAILURE_NONE && r == -EIO ? refuse_vm(findings, virt, name, answer) : r;
 }
@@ -259,8 +265,35 @@ static int add_assignments(struct vfioctl_vms *vms, size_t index, const struct v
         return 0;
 }
 
-/* Adds what one text says: `is_live` that of the running instance. Most have no device, and are not parsed.
- */
+/* A value that no VM can have is not noted, and hinders nothing. */
+static int set_share(struct vfioctl_vms *vms, size_t index, const struct vfioctl_vm_share *share)
+{
+        int r = vfioctl_vms_set_share(vms, index, share);
+
+        return r == -EINVAL ? 0 : r;
+}
+
+static int add_share(struct answer *answer, size_t index, const struct vfioctl_domain *domain)
+{
+        _cleanup_free_ char *pinned = NULL;
+        struct vfioctl_vm_share share;
+
+        int r = vfioctl_domain_share(domain, &share, &pinned);
+        return r < 0 ? r : set_share(answer->vms, index, &share);
+}
+
+/* Most VMs have no device and no pins, and are not parsed. */
+static int add_plain(struct answer *answer, size_t index, const struct listed_vm *vm, const char *xml)
+{
+        struct vfioctl_vm_share share;
+
+        if (!vm->running)
+                return 0;
+        domain_share_scan(xml, &share);
+        return set_share(answer->vms, index, &share);
+}
+
+/* Adds what one text says: `is_live` that of the running instance. */
 static int add_text(struct answer *answer, size_t index, const struct listed_vm *vm, const char *xml,
                     bool is_live)
 {
@@ -269,8 +302,8 @@ static int add_text(struct answer *answer, size_t index, const struct listed_vm 
         size_t size = strlen(xml);
 
         if (!vfioctl_domain_text_has_hostdev(xml, size) &&
-            (is_live || !strstr(xml, VFIOCTL_DOMAIN_NAMESPACE)))
-                return 0;
+            (is_live || (!strstr(xml, VFIOCTL_DOMAIN_NAMESPACE) && domain_share_is_plain(xml))))
+                return is_live ? 0 : add_plain(answer, index, vm, xml);
         int r = vfioctl_domain_parse(xml, size, &domain, &error);
         if (r == -ENOMEM)
                 return r;
@@ -280,6 +313,8 @@ static int add_text(struct answer *answer, size_t index, const struct listed_vm 
         bool is_defined = !(vm->flags & VFIOCTL_VMS_TRANSIENT);
         if (!is_live && vfioctl_domain_hugepages(domain))
                 r = vfioctl_vms_set_hugepages(answer->vms, index, vfioctl_domain_hugepages(domain));
+        if (!is_live && r >= 0)
+                r = add_share(answer, index, domain);
         for (size_t i = 0; i < domain->n_hostdevs && r >= 0; i++) {
                 if (is_live)
                         r = vfioctl_vms_add_running_device(answer->vms, index, &domain->hostdevs[i].host);
@@ -313,7 +348,7 @@ VFIOCTL_EXPORT int vfioctl_virt_list(struct vfioctl_virt *virt, struct vfioctl_f
         if (r >= 0)
                 r = connection_list(virt, add_vm, &answer);
         if (r < 0)
-                return explain(r, findings, virt, NULL, &answer);
+                return virt_explain(r, findings, virt, NULL, &answer);
         for (size_t i = 0; i < vfioctl_findings_count(answer.findings); i++) {
                 r = vfioctl_findings_add(findings, vfioctl_findings_get(answer.findings, i));
                 if (r < 0)
@@ -330,7 +365,7 @@ VFIOCTL_EXPORT int vfioctl_virt_start(struct vfioctl_virt *virt, const char *nam
 {
         _cleanup_answer_ struct answer answer = {0};
 
-        return explain(connection_start(virt, name, &answer), findings, virt, name, &answer);
+        return virt_explain(connection_start(virt, name, &answer), findings, virt, name, &answer);
 }
 
 VFIOCTL_EXPORT int vfioctl_virt_create(struct vfioctl_virt *virt, const struct vfioctl_domain *domain,
@@ -341,8 +376,8 @@ VFIOCTL_EXPORT int vfioctl_virt_create(struct vfioctl_virt *virt, const struct v
 
         int r = vfioctl_domain_format(domain, &xml);
         return r < 0 ? r
-                     : explain(connection_create(virt, xml, &answer), findings, virt,
-                               vfioctl_domain_name(domain), &answer);
+                     : virt_explain(connection_create(virt, xml, &answer), findings, virt,
+                                    vfioctl_domain_name(domain), &answer);
 }
 
 VFIOCTL_EXPORT int vfioctl_virt_destroy(struct vfioctl_virt *virt, const char *name,
@@ -350,7 +385,7 @@ VFIOCTL_EXPORT int vfioctl_virt_destroy(struct vfioctl_virt *virt, const char *n
 {
         _cleanup_answer_ struct answer answer = {0};
 
-        return explain(connection_destroy(virt, name, &answer), findings, virt, name, &answer);
+        return virt_explain(connection_destroy(virt, name, &answer), findings, virt, name, &answer);
 }
 
 VFIOCTL_EXPORT int vfioctl_virt_versions(struct vfioctl_virt *virt, struct vfioctl_findings *findings,
@@ -360,7 +395,7 @@ VFIOCTL_EXPORT int vfioctl_virt_versions(struct vfioctl_virt *virt, struct vfioc
 
         int r = connection_versions(virt, &answer);
         if (r < 0)
-                return explain(r, findings, virt, NULL, &answer);
+                return virt_explain(r, findings, virt, NULL, &answer);
         *ret_libvirt = answer.libvirt_version;
         *ret_hypervisor = answer.hypervisor_version;
         return 0;
@@ -387,7 +422,7 @@ VFIOCTL_EXPORT int vfioctl_virt_read(struct vfioctl_virt *virt, const char *name
 
         int r = connection_read(virt, name, &answer);
         if (r < 0)
-                return explain(r, findings, virt, name, &answer);
+                return virt_explain(r, findings, virt, name, &answer);
         r = parse_answer(&answer, virt, name, findings, ret);
         if (r >= 0 && ret_xml)
                 *ret_xml = util_steal(answer.xml);
@@ -400,7 +435,7 @@ VFIOCTL_EXPORT int vfioctl_virt_look(struct vfioctl_virt *virt, const char *name
         _cleanup_answer_ struct answer answer = {0};
 
         int r = connection_look(virt, name, &answer);
-        return r < 0 ? explain(r, findings, virt, name, &answer)
+        return r < 0 ? virt_explain(r, findings, virt, name, &answer)
                      : parse_answer(&answer, virt, name, findings, ret);
 }
 
@@ -411,7 +446,7 @@ VFIOCTL_EXPORT int vfioctl_virt_define(struct vfioctl_virt *virt, const char *na
 
         int r = connection_define(virt, name, old_xml, new_xml, &answer);
         if (r < 0)
-                return explain(r, findings, virt, name, &answer);
+                return virt_explain(r, findings, virt, name, &answer);
         if (ret_now)
                 *ret_now = util_steal(answer.xml);
         return 0;

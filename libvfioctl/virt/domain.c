@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <libxml/SAX2.h>
 #include <libxml/parser.h>
 #include <libxml/xmlsave.h>
 
@@ -69,7 +70,8 @@ static void refuse_doctype(void *userdata, const xmlChar *name, const xmlChar *e
         (void)name;
         (void)external;
         (void)system;
-        if (!complaint->text && util_format(&complaint->text, "a DOCTYPE is not allowed") < 0)
+        if (!complaint->text && util_format(&complaint->text, "line %d: a DOCTYPE is not allowed",
+                                            xmlSAX2GetLineNumber(parser)) < 0)
                 complaint->no_memory = true;
         xmlStopParser(parser);
 }
@@ -220,8 +222,7 @@ int domain_collect(struct vfioctl_domain *domain, char **ret_error)
         return domain_collect_gpus(domain);
 }
 
-/* KiB for a unit as libvirt writes it, or its short forms; 0 for others: virScaleInteger(). */
-static uint64_t unit_kib(const char *unit)
+uint64_t domain_unit_kib(const char *unit)
 {
         if (!unit || util_equal(unit, "KiB") || util_equal(unit, "k"))
                 return 1;
@@ -240,7 +241,7 @@ static int read_hugepages(const xmlNode *root, struct vfioctl_hugepages *ret)
         const xmlNode *memory = xml_child(root, "memory", NULL), *page = xml_child(pages, "page", NULL);
         struct vfioctl_hugepages found = {.size = 0};
         _cleanup_free_ char *text = NULL;
-        uint64_t unit = unit_kib(xml_attribute(memory, "unit"));
+        uint64_t unit = domain_unit_kib(xml_attribute(memory, "unit"));
 
         if (!pages || !memory || xml_next(page, "page", NULL))
                 return 0;
@@ -251,7 +252,7 @@ static int read_hugepages(const xmlNode *root, struct vfioctl_hugepages *ret)
                 return 0;
         if (page && xml_number(page, "size", UINT64_MAX >> 31, &found.size) < 0)
                 return 0;
-        found.size *= unit_kib(xml_attribute(page, "unit"));
+        found.size *= domain_unit_kib(xml_attribute(page, "unit"));
         found.memory *= unit;
         if (!page || found.size > 0)
                 *ret = found;
@@ -283,14 +284,15 @@ static int parse_domain(const char *xml, size_t size, struct vfioctl_domain **re
 
         const xmlNode *root = xmlDocGetRootElement(domain->document);
         if (!root || root->ns || !util_equal((const char *)root->name, "domain")) {
-                r = util_format(ret_error, "the root element is not <domain>");
+                r = util_format(ret_error, "line %ld: the root element is not <domain>",
+                                root ? xmlGetLineNo(root) : 1);
                 return r < 0 ? r : -EINVAL;
         }
         r = child_text(root, "name", &domain->name);
         if (r < 0)
                 return r;
         if (!domain->name) {
-                r = util_format(ret_error, "the domain has no <name>");
+                r = util_format(ret_error, "line %ld: the domain has no <name>", xmlGetLineNo(root));
                 return r < 0 ? r : -EINVAL;
         }
         r = child_text(root, "uuid", &domain->uuid);
@@ -371,7 +373,7 @@ VFIOCTL_EXPORT int vfioctl_domain_numa_node(const struct vfioctl_domain *domain)
 VFIOCTL_EXPORT uint64_t vfioctl_domain_memory(const struct vfioctl_domain *domain)
 {
         const xmlNode *root = xmlDocGetRootElement(domain->document);
-        uint64_t unit = unit_kib(xml_attribute(xml_child(root, "memory", NULL), "unit")), number;
+        uint64_t unit = domain_unit_kib(xml_attribute(xml_child(root, "memory", NULL), "unit")), number;
         _cleanup_free_ char *text = NULL;
 
         if (child_text(root, "memory", &text) < 0 || !text ||

@@ -183,7 +183,9 @@ int domain_copy(const struct vfioctl_domain *domain, struct vfioctl_domain **ret
         int r = vfioctl_domain_format(domain, &text);
         if (r < 0)
                 return r;
-        return vfioctl_domain_parse(text, strlen(text), ret, NULL);
+        /* What we wrote can be read: else it is what libxml2 left out when memory ran out. */
+        r = vfioctl_domain_parse(text, strlen(text), ret, NULL);
+        return r == -EINVAL ? -ENOMEM : r;
 }
 
 /* Takes the edited content over; the name and the UUID stay where callers have them. */

@@ -65,7 +65,7 @@ int domain_set_guest(struct vfioctl_domain *domain, enum vfioctl_guest guest)
         xmlNode *root = xmlDocGetRootElement(domain->document), *os = os_element(domain), *metadata;
         const char *now = xml_attribute(os, "id");
 
-        if (now && guest_of(now) == guest)
+        if (now && *now && guest_of(now) == guest)
                 return 0;
         if (os)
                 return xml_set(os, "id", "%s", id);

@@ -98,7 +98,7 @@ static xmlNode *with_comment(xmlNode *node)
 int domain_put(xmlNode *parent, xmlNode **node)
 {
         int own = rank(parent, (const char *)(*node)->name), best = 0;
-        xmlNode *after = NULL;
+        xmlNode *after = NULL, *before = NULL;
 
         for (xmlNode *child = parent->children; own >= 0 && child; child = child->next) {
                 if (child->type != XML_ELEMENT_NODE || child->ns)
@@ -107,9 +107,13 @@ int domain_put(xmlNode *parent, xmlNode **node)
                 if (at >= best && at <= own) {
                         best = at;
                         after = child;
+                } else if (at > own && !before) {
+                        before = child;
                 }
         }
-        int r = after ? xml_insert(parent, with_comment(after), *node) : xml_append(parent, *node);
+        int r = after    ? xml_insert(parent, with_comment(after), *node)
+                : before ? xml_insert_before(before, *node)
+                         : xml_append(parent, *node);
         if (r >= 0)
                 *node = NULL;
         return r;

@@ -45,6 +45,16 @@ const struct hostdev *domain_find(const struct vfioctl_domain *domain, const str
 int domain_collect(struct vfioctl_domain *domain, char **ret_error);
 int domain_collect_gpus(struct vfioctl_domain *domain);
 
+/* KiB for a unit as libvirt writes it, or its short forms; 0 for others: virScaleInteger(). */
+uint64_t domain_unit_kib(const char *unit);
+
+/*
+ * What a definition says of processors and memory, without a parser: it says no more than how much, when it
+ * is plain. As libvirt prints it.
+ */
+bool domain_share_is_plain(const char *xml);
+void domain_share_scan(const char *xml, struct vfioctl_vm_share *ret);
+
 bool domain_among(const struct vfioctl_address *address, const struct vfioctl_address *list, size_t n);
 
 /*

@@ -53,6 +53,13 @@ int vfioctl_domain_numa_node(const struct vfioctl_domain *domain);
 const struct vfioctl_hugepages *vfioctl_domain_hugepages(const struct vfioctl_domain *domain);
 
 /**
+ * What the VM takes of the host's processors and memory. `ret->pinned` is *ret_pinned, the caller's to free;
+ * both NULL: its vCPUs are not pinned. -ENOMEM. Since 0.1.
+ */
+int vfioctl_domain_share(const struct vfioctl_domain *domain, struct vfioctl_vm_share *ret,
+                         char **ret_pinned);
+
+/**
  * The PCI functions that the definition passes through. Addresses from here are good until the definition is
  * edited. Since 0.1.
  */
@@ -254,7 +261,8 @@ void vfioctl_virt_set_deadline(struct vfioctl_virt *virt, unsigned int milliseco
 /**
  * Every VM, ordered by UUID, with its flags, with the PCI functions that its definition and its running
  * instance name, and with the assignments that our metadata in the definition records. A transient VM has no
- * definition: of it only the instance counts. Only what names devices is parsed; a text that cannot be gives
+ * definition: of it only the instance counts. The share of processors and memory is noted of VMs that run,
+ * have a device, or are pinned. Only what names devices or processors is parsed; a text that cannot be gives
  * a warning "vm-unreadable". -EIO and a refusal "libvirt-failed" when libvirt fails. Since 0.1.
  */
 int vfioctl_virt_list(struct vfioctl_virt *virt, struct vfioctl_findings *findings, struct vfioctl_vms **ret);
@@ -313,5 +321,7 @@ int vfioctl_virt_versions(struct vfioctl_virt *virt, struct vfioctl_findings *fi
 #ifdef __cplusplus
 }
 #endif
+
+#include "libvfioctl-make.h"
 
 #endif

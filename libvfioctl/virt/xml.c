@@ -232,6 +232,28 @@ int xml_remove(xmlNode *node)
         return 0;
 }
 
+int xml_insert_before(xmlNode *next, xmlNode *node)
+{
+        _cleanup_free_ char *line = NULL;
+
+        int r = util_copy(text_last_line(next->prev), &line);
+        if (r < 0)
+                return r;
+        _cleanup_(xml_freep) xmlNode *space = line ? xmlNewText((const xmlChar *)line) : NULL;
+        if (line) {
+                if (!space)
+                        return -ENOMEM;
+                r = indent_children(node, line, indent_unit(next));
+                if (r < 0)
+                        return r;
+        }
+        if (!xmlAddPrevSibling(next, node))
+                return -ENOMEM;
+        if (space && xmlAddPrevSibling(next, space))
+                space = NULL;
+        return 0;
+}
+
 int xml_append(xmlNode *parent, xmlNode *node)
 {
         const char *line = NULL;

@@ -49,6 +49,9 @@ int xml_insert(xmlNode *parent, xmlNode *after, xmlNode *node);
  */
 int xml_append(xmlNode *parent, xmlNode *node);
 
+/* The same in front of `next`, an element. */
+int xml_insert_before(xmlNode *next, xmlNode *node);
+
 /* Whether nothing but blanks is in it; NULL is empty. */
 bool xml_is_empty(const xmlNode *node);
 

@@ -128,5 +128,6 @@ def topology(n_functions, n_gpus):
     big = Big(n_functions, n_gpus)
     return {"schema": 1, "machine": f"big-{n_functions}-{n_gpus}",
             "host": {"board": "Fake big", "chipset": "Intel", "kernel_cmdline": "intel_iommu=on iommu=pt",
-                     "numa": [{"node": 0, "cpulist": "0-31"}, {"node": 1, "cpulist": "32-63"}]},
+                     "numa": [{"node": 0, "cpulist": "0-31", "threads": 2, "memory": 131072},
+                              {"node": 1, "cpulist": "32-63", "threads": 2, "memory": 131072}]},
             "functions": big.functions}

@@ -10,7 +10,8 @@ def is_amd(host):
 
 def processor(tree, host):
     vendor = "AuthenticAMD" if is_amd(host) else "GenuineIntel"
-    tree.put("proc/cpuinfo", f"processor\t: 0\nvendor_id\t: {vendor}\nflags\t\t: fpu vmx svm\n")
+    tree.put("proc/cpuinfo", f"processor\t: 0\nvendor_id\t: {vendor}\nflags\t\t: fpu vmx svm\n"
+             f"address sizes\t: {host.host.get('address_bits', 46)} bits physical, 48 bits virtual\n")
 
 
 def firmware(tree, host):

@@ -18,6 +18,16 @@ def cpu_set(text):
     return cpus
 
 
+def cpu_list(cpus):
+    parts = []
+    for cpu in sorted(cpus):
+        if parts and cpu == parts[-1][1] + 1:
+            parts[-1][1] = cpu
+        else:
+            parts.append([cpu, cpu])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in parts)
+
+
 def cpu_mask(cpus):
     mask, words = sum(1 << c for c in cpus), []
     for _ in range(max(cpus) // 32 + 1):
@@ -26,22 +36,47 @@ def cpu_mask(cpus):
     return ",".join(words)
 
 
+def cores(node):
+    """Lists of the processors of each core: as told, or the second half of the node's are siblings of the first."""
+    if "cores" in node:
+        return [sorted(cpu_set(text)) for text in node["cores"]]
+    cpus, threads = sorted(cpu_set(node["cpulist"])) if node["cpulist"] else [], node.get("threads", 1)
+    step = len(cpus) // threads
+    return [cpus[i::step] for i in range(step)]
+
+
+def pages(tree, path, node):
+    for size in (2048, 1048576):
+        count, free = node.get("pages", {}).get(str(size), (0, 0))
+        tree.attrs(f"{path}/hugepages/hugepages-{size}kB", {"nr_hugepages": count}, RW)
+        tree.attrs(f"{path}/hugepages/hugepages-{size}kB", {"free_hugepages": free, "surplus_hugepages": 0})
+
+
 def numa(tree, host):
     nodes = host.host.get("numa") or [{"node": 0, "cpulist": "0"}]
     ids = sorted(n["node"] for n in nodes)
     span = f"{ids[0]}-{ids[-1]}" if len(ids) > 1 else str(ids[0])
     tree.attrs("sys/devices/system/node", {"online": span, "possible": span, "has_cpu": span, "has_memory": span})
-    every = set()
+    every, total = set(), 0
     for n in nodes:
-        cpus = cpu_set(n["cpulist"])
+        cpus, kib = cpu_set(n["cpulist"]) if n["cpulist"] else set(), n.get("memory", 8192) * 1024
         every |= cpus
-        tree.attrs(f"sys/devices/system/node/node{n['node']}",
-                   {"cpulist": n["cpulist"], "cpumap": cpu_mask(cpus),
-                    "distance": " ".join("10" if i == n["node"] else "21" for i in ids)})
-        for cpu in cpus:
-            tree.attrs(f"sys/devices/system/cpu/cpu{cpu}/topology", {"physical_package_id": n.get("socket", n["node"])})
+        total += kib
+        path = f"sys/devices/system/node/node{n['node']}"
+        tree.attrs(path, {"cpulist": n["cpulist"], "cpumap": cpu_mask(cpus) if cpus else "0",
+                          "distance": " ".join("10" if i == n["node"] else "21" for i in ids),
+                          "meminfo": "\n".join(f"Node {n['node']} {key + ':':<15} {value:>8} kB"
+                                               for key, value in (("MemTotal", kib), ("MemFree", kib // 2), ("MemUsed", kib - kib // 2)))})
+        pages(tree, path, n)
+        for number, core in enumerate(cores(n)):
+            siblings = cpu_list(core)
+            for cpu in core:
+                tree.attrs(f"sys/devices/system/cpu/cpu{cpu}/topology",
+                           {"physical_package_id": n.get("socket", n["node"]), "core_id": number,
+                            "core_cpus_list": siblings, "thread_siblings_list": siblings})
     online = f"0-{max(every)}"
-    tree.attrs("sys/devices/system/cpu", {"online": online, "possible": online, "present": online})
+    tree.attrs("sys/devices/system/cpu", {"online": online, "possible": online, "present": online, "isolated": ""})
+    tree.put("proc/meminfo", f"MemTotal:       {total:>8} kB\nMemFree:        {total // 2:>8} kB\nHugepagesize:       2048 kB\n")
 
 
 def dmi(tree, host, enabled):
