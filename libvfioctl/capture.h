@@ -60,7 +60,7 @@ bool capture_device_of(const char *target, char path[PATH_MAX]);
 
 int capture_pci(struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
 int capture_reach(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture, const char *folder);
-int capture_nvidia(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
+int capture_drivers(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
 int capture_around(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
 int capture_rivals(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
 int capture_settings(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);

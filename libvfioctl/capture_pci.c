@@ -312,6 +312,6 @@ int capture_pci(struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
         if (r >= 0)
                 r = capture_slots(ctx, capture);
         if (r >= 0)
-                r = capture_nvidia(ctx, capture);
+                r = capture_drivers(ctx, capture);
         return r < 0 ? r : capture_folders(ctx, capture, PATH_PCI_DRIVERS);
 }

@@ -37,12 +37,14 @@ static void reduce_information(char *line, char *out, size_t size)
                 (void)snprintf(out, size, "%s\n", line);
 }
 
-int capture_nvidia(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
+int capture_drivers(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
 {
         _cleanup_names_ struct names gpus = {.count = 0};
         char path[PATH_MAX];
 
-        int r = names_read(ctx, PATH_NVIDIA_GPUS, &gpus);
+        int r = capture_presence(ctx, capture, PATH_DEV_KFD);
+        if (r >= 0)
+                r = names_read(ctx, PATH_NVIDIA_GPUS, &gpus);
         for (size_t i = 0; r >= 0 && i < gpus.count; i++)
                 if (path_format(path, PATH_NVIDIA_GPUS "/%s/information", gpus.items[i]))
                         r = capture_table(ctx, capture, path, reduce_information);

@@ -104,6 +104,11 @@ VFIOCTL_EXPORT const char *vfioctl_gpu_render_node(const struct vfioctl_gpu *gpu
         return gpu->reach.render;
 }
 
+VFIOCTL_EXPORT bool vfioctl_snapshot_has_kfd(const struct vfioctl_snapshot *snapshot)
+{
+        return snapshot->has_kfd;
+}
+
 VFIOCTL_EXPORT const char *vfioctl_gpu_uuid(const struct vfioctl_gpu *gpu)
 {
         return gpu->reach.uuid;

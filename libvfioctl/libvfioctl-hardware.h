@@ -79,6 +79,8 @@ uint64_t vfioctl_bar_window(uint64_t sum);
  * its driver makes none, or it has no driver of the host. Since 0.1.
  */
 const char *vfioctl_gpu_render_node(const struct vfioctl_gpu *gpu);
+/** True when there is /dev/kfd, without which amdgpu's GPUs have no ROCm. Since 0.1. */
+bool vfioctl_snapshot_has_kfd(const struct vfioctl_snapshot *snapshot);
 /** What ROCm or CUDA call this very GPU ("GPU-..."), or NULL when its driver does not tell. Since 0.1. */
 const char *vfioctl_gpu_uuid(const struct vfioctl_gpu *gpu);
 /** The node of NVIDIA's own driver ("/dev/nvidia0"), or NULL. Since 0.1. */

@@ -321,6 +321,7 @@ struct vfioctl_snapshot {
         bool has_run;                        /* something was recorded since the host booted */
         bool has_holds;                      /* settings of some function are noted */
         bool has_vfio_driver;                /* vfio-pci is loaded */
+        bool has_kfd;                        /* amdgpu has its part for ROCm */
         struct vfioctl_function **functions; /* owned, ordered by address */
         size_t n_functions, allocated_functions;
         struct vfioctl_group **groups; /* owned */

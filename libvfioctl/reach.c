@@ -93,6 +93,7 @@ int reach_find(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot)
 {
         int r = 0;
 
+        snapshot->has_kfd = host_exists(ctx, PATH_DEV_KFD);
         for (size_t i = 0; r >= 0 && i < snapshot->n_gpus; i++) {
                 struct vfioctl_gpu *gpu = snapshot->gpus[i];
                 const struct vfioctl_function *function = gpu->functions[0];

@@ -37,9 +37,9 @@ static const char *driver_of(const struct vfioctl_gpu *gpu)
         return vfioctl_function_driver(vfioctl_gpu_function(gpu, 0));
 }
 
-static enum env_kind kind_of(const struct vfioctl_gpu *gpu)
+static enum env_kind kind_of(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu)
 {
-        if (util_equal(driver_of(gpu), "amdgpu"))
+        if (util_equal(driver_of(gpu), "amdgpu") && vfioctl_snapshot_has_kfd(snapshot))
                 return ENV_ROCM;
         return util_equal(driver_of(gpu), "nvidia") ? ENV_CUDA : ENV_RENDER;
 }
@@ -50,10 +50,28 @@ static bool can_be_reached(const struct vfioctl_gpu *gpu)
         return vfioctl_gpu_render_node(gpu) || vfioctl_gpu_nvidia_node(gpu);
 }
 
-/* systemd's 60-drm.rules: dri/by-path/$env{ID_PATH}-render, which of a PCI function is "pci-ADDRESS". */
-static int add_gpu(struct env *env, const struct vfioctl_gpu *gpu)
+/* Its number where CUDA counts by bus: CUDA_DEVICE_ORDER=PCI_BUS_ID. */
+static unsigned int number_by_bus(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu)
 {
-        struct env_gpu item = {.gpu = gpu, .kind = kind_of(gpu)};
+        struct vfioctl_address address, other;
+        unsigned int number = 0;
+
+        if (vfioctl_address_parse(vfioctl_gpu_address(gpu), &address) < 0)
+                return 0;
+        for (size_t i = 0; i < vfioctl_snapshot_gpu_count(snapshot); i++) {
+                const struct vfioctl_gpu *each = vfioctl_snapshot_gpu(snapshot, i);
+                number += util_equal(driver_of(each), "nvidia") &&
+                          vfioctl_address_parse(vfioctl_gpu_address(each), &other) == 0 &&
+                          vfioctl_address_compare(&other, &address) < 0;
+        }
+        return number;
+}
+
+/* systemd's 60-drm.rules: dri/by-path/$env{ID_PATH}-render, which of a PCI function is "pci-ADDRESS". */
+static int add_gpu(struct env *env, const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu)
+{
+        struct env_gpu item = {
+                .gpu = gpu, .kind = kind_of(snapshot, gpu), .index = number_by_bus(snapshot, gpu)};
 
         int r = util_grow(&env->gpus, &env->allocated_gpus, env->n_gpus + 1, sizeof(*env->gpus));
         if (r >= 0 && vfioctl_gpu_render_node(gpu))
@@ -71,22 +89,6 @@ static struct env_gpu *find(struct env *env, const struct vfioctl_gpu *gpu)
                 if (env->gpus[i].gpu == gpu)
                         return &env->gpus[i];
         return NULL;
-}
-
-/* As CUDA_DEVICE_ORDER=PCI_BUS_ID does. */
-static int number_by_bus(struct env *env)
-{
-        for (size_t i = 0; i < env->n_gpus; i++) {
-                struct vfioctl_address address, other;
-                if (vfioctl_address_parse(vfioctl_gpu_address(env->gpus[i].gpu), &address) < 0)
-                        return -EINVAL;
-                for (size_t k = 0; k < env->n_gpus; k++)
-                        if (env->gpus[k].kind == ENV_CUDA &&
-                            vfioctl_address_parse(vfioctl_gpu_address(env->gpus[k].gpu), &other) == 0 &&
-                            vfioctl_address_compare(&other, &address) < 0)
-                                env->gpus[i].index++;
-        }
-        return 0;
 }
 
 /* Why a GPU in mode host is out of reach; NULL without memory. */
@@ -114,11 +116,11 @@ static int look(const struct vfioctl_snapshot *snapshot, struct env *env)
                 if (vfioctl_gpu_mode(gpu) != VFIOCTL_MODE_HOST)
                         continue;
                 if (can_be_reached(gpu))
-                        r = add_gpu(env, gpu);
+                        r = add_gpu(env, snapshot, gpu);
                 else if (!vfioctl_gpu_is_on_board(gpu))
                         r = add_note(env, why_not(gpu));
         }
-        return r < 0 ? r : number_by_bus(env);
+        return r;
 }
 
 static int refuse(const struct vfioctl_gpu *gpu)

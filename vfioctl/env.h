@@ -7,9 +7,9 @@
 /* What a service of the host needs to see some GPUs of the host and no others. */
 
 enum env_kind {
-        ENV_ROCM,   /* amdgpu: a render node, and /dev/kfd */
+        ENV_ROCM,   /* amdgpu, where there is /dev/kfd: that, and a render node */
         ENV_CUDA,   /* NVIDIA's own driver */
-        ENV_RENDER, /* a render node alone: nouveau, radeon, i915, xe */
+        ENV_RENDER, /* a render node alone: nouveau, radeon, i915, xe, amdgpu without ROCm */
 };
 
 struct env_gpu {

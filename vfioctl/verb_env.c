@@ -50,7 +50,7 @@ static void print_systemd(const struct env *env)
                 printf("Environment=\"%s=%s\"\n", env->variables[i].name, env->variables[i].value);
         printf("DevicePolicy=closed\n");
         if (env_has(env, ENV_ROCM))
-                printf("DeviceAllow=" PATH_DEV "/kfd rw\n");
+                printf("DeviceAllow=" PATH_DEV_KFD " rw\n");
         for (size_t i = 0; env_has(env, ENV_CUDA) && i < ELEMENTSOF(cuda_nodes); i++)
                 printf("DeviceAllow=%s rw\n", cuda_nodes[i]);
         for (size_t i = 0; i < env->n_gpus; i++) {
@@ -86,7 +86,7 @@ static int print_docker(const struct cli *cli, const struct env *env)
         for (size_t i = 0; !cli->options.quiet && i < env->n_notes; i++)
                 complain("%s", env->notes[i]);
         if (env_has(env, ENV_ROCM)) {
-                printf("--device " PATH_DEV "/kfd");
+                printf("--device " PATH_DEV_KFD);
                 lead = " ";
         }
         for (size_t i = 0; i < env->n_gpus; i++) {
@@ -130,7 +130,7 @@ static int env_json(const struct env *env)
                            *notes = json_object_new_array();
 
         if (env_has(env, ENV_ROCM))
-                json_append(devices, json_string(PATH_DEV "/kfd"));
+                json_append(devices, json_string(PATH_DEV_KFD));
         for (size_t i = 0; env_has(env, ENV_CUDA) && i < ELEMENTSOF(cuda_nodes); i++)
                 json_append(devices, json_string(cuda_nodes[i]));
         for (size_t i = 0; i < env->n_gpus; i++)

@@ -164,6 +164,15 @@ class Amd(Env):
         self.assertEqual(host.cli("-q", "env", "2b", "--format", "docker").err, "")
         self.assertIn("ROCR_VISIBLE_DEVICES", self.variables(host, "2a"))
 
+    def test_without_kfd(self):
+        """A kernel without amdgpu's part for ROCm: Vulkan is left, and docker would miss the node."""
+        host = self.host("x10drh-3xv340")
+        os.unlink(host.path("dev/kfd"))
+        self.assertEqual(list(self.variables(host)), ["VFIOCTL_RENDER_NODES"])
+        self.assertEqual({gpu["kind"] for gpu in self.json(host)["gpus"]}, {"render"})
+        for format in ("docker", "systemd"):
+            self.assertNotIn("kfd", host.cli("env", "--format", format).out)
+
     def test_nonsense_in_unique_id(self):
         host = self.host("x10drh-3xv340")
         for text in ("", "0\n", "nonsense'; rm -rf /\n", "1" * 40 + "\n", "0000000000000000\n"):
