@@ -187,34 +187,7 @@ static int capture_needs(const struct vfioctl_ctx *ctx, struct vfioctl_capture *
         return r < 0 ? r : capture_table(ctx, capture, PATH_ROUTE6, reduce_route6);
 }
 
-/* ---- processors, memory nodes, the board ---- */
-
-static int capture_nodes(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
-{
-        static const char *const node_files[] = {"cpulist", "cpumap", "distance"};
-        static const char *const cpu_files[] = {"topology/physical_package_id", "topology/core_id"};
-        static const char *const lists[] = {"cpu/online", "cpu/possible", "node/online", "node/possible"};
-        static const struct {
-                const char *folder, *prefix;
-                const char *const *files;
-                size_t count;
-        } kinds[] = {
-                {PATH_SYSTEM "/node", "node", node_files, ELEMENTSOF(node_files)},
-                {PATH_SYSTEM "/cpu", "cpu", cpu_files, ELEMENTSOF(cpu_files)},
-        };
-        char path[PATH_MAX];
-
-        int r = capture_files(ctx, capture, PATH_SYSTEM, lists, ELEMENTSOF(lists));
-        for (size_t kind = 0; r >= 0 && kind < ELEMENTSOF(kinds); kind++) {
-                _cleanup_names_ struct names names = {.count = 0};
-                r = names_read(ctx, kinds[kind].folder, &names);
-                for (size_t i = 0; r >= 0 && i < names.count; i++)
-                        if (util_has_prefix(names.items[i], kinds[kind].prefix) &&
-                            path_format(path, "%s/%s", kinds[kind].folder, names.items[i]))
-                                r = capture_files(ctx, capture, path, kinds[kind].files, kinds[kind].count);
-        }
-        return r;
-}
+/* ---- the board ---- */
 
 static int capture_board(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
 {
@@ -269,12 +242,6 @@ static int capture_modules(const struct vfioctl_ctx *ctx, struct vfioctl_capture
 
 /* ---- what the firmware and the kernel say of interrupts, memory and tables ---- */
 
-static void reduce_processor(char *line, char *out, size_t size)
-{
-        if (util_has_prefix(line, "vendor_id"))
-                (void)snprintf(out, size, "%s\n", line);
-}
-
 /* Whether they are remapped is told by the names of the controllers. */
 static void reduce_interrupt(char *line, char *out, size_t size)
 {
@@ -299,9 +266,7 @@ static int capture_firmware(const struct vfioctl_ctx *ctx, struct vfioctl_captur
         static const char *const tables[] = {"DMAR", "IVRS"};
         char path[PATH_MAX];
 
-        int r = capture_table(ctx, capture, PATH_PROC "/cpuinfo", reduce_processor);
-        if (r >= 0)
-                r = capture_table(ctx, capture, PATH_PROC "/interrupts", reduce_interrupt);
+        int r = capture_table(ctx, capture, PATH_PROC "/interrupts", reduce_interrupt);
         if (r >= 0)
                 r = capture_table(ctx, capture, PATH_PROC "/iomem", reduce_memory);
         if (r >= 0 && host_exists(ctx, PATH_SYS "/firmware/acpi/tables"))
@@ -317,7 +282,7 @@ static int capture_firmware(const struct vfioctl_ctx *ctx, struct vfioctl_captur
 int capture_around(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
 {
         static int (*const parts[])(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture) = {
-                capture_consoles, capture_iommus,  capture_needs,        capture_nodes,
+                capture_consoles, capture_iommus,  capture_needs,        capture_resources,
                 capture_board,    capture_modules, capture_command_line, capture_firmware,
         };
         int r = 0;

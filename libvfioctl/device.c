@@ -9,24 +9,6 @@
 
 DEFINE_CLEANUP(struct vfioctl_snapshot, vfioctl_snapshot_free)
 
-static int refuse(struct vfioctl_findings *findings, const char *code, const char *culprit, const char *fix,
-                  const char *format, ...) _printf_(5, 6);
-
-static int refuse(struct vfioctl_findings *findings, const char *code, const char *culprit, const char *fix,
-                  const char *format, ...)
-{
-        struct vfioctl_finding finding = {
-                .severity = VFIOCTL_REFUSAL, .code = code, .culprit = culprit, .fix = fix};
-        va_list arguments;
-        char text[256];
-
-        va_start(arguments, format);
-        (void)vsnprintf(text, sizeof(text), format, arguments);
-        va_end(arguments);
-        finding.text = text;
-        return vfioctl_findings_add(findings, &finding);
-}
-
 /* It goes to a VM alone: whatever else is in its group would go along, or be taken from the host. */
 static int judge_group(const struct vfioctl_function *function, const struct vfioctl_group *group,
                        struct vfioctl_findings *findings)
@@ -35,13 +17,21 @@ static int judge_group(const struct vfioctl_function *function, const struct vfi
                 const struct vfioctl_function *member = group->members[i];
                 int r = 0;
                 if (member->host_use)
-                        r = refuse(findings, "host-needs", member->text, "take another controller",
-                                   "%s in IOMMU group %d %s, so the group stays with the host", member->text,
-                                   group->number, member->host_use);
+                        r = finding_addf(findings,
+                                         (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                                  .code = "host-needs",
+                                                                  .culprit = member->text,
+                                                                  .fix = "take another controller"},
+                                         "%s in IOMMU group %d %s, so the group stays with the host",
+                                         member->text, group->number, member->host_use);
                 else if (member != function && !member->is_bridge)
-                        r = refuse(findings, "group-shared", member->text, "take another controller",
-                                   "%s shares IOMMU group %d with %s", function->text, group->number,
-                                   member->text);
+                        r = finding_addf(findings,
+                                         (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                                  .code = "group-shared",
+                                                                  .culprit = member->text,
+                                                                  .fix = "take another controller"},
+                                         "%s shares IOMMU group %d with %s", function->text, group->number,
+                                         member->text);
                 if (r < 0)
                         return r;
         }
@@ -54,8 +44,13 @@ static int judge_use(const struct vfioctl_function *function, const struct vfioc
         for (size_t i = 0; vms && i < vfioctl_vms_count(vms); i++) {
                 if (!vfioctl_vms_has_device(vms, i, &function->address))
                         continue;
-                int r = refuse(findings, "assigned", vfioctl_vms_name(vms, i), "take another controller",
-                               "%s is in the definition of %s", function->text, vfioctl_vms_name(vms, i));
+                int r = finding_addf(findings,
+                                     (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                              .code = "assigned",
+                                                              .culprit = vfioctl_vms_name(vms, i),
+                                                              .fix = "take another controller"},
+                                     "%s is in the definition of %s", function->text,
+                                     vfioctl_vms_name(vms, i));
                 if (r < 0)
                         return r;
         }
@@ -78,14 +73,27 @@ VFIOCTL_EXPORT int vfioctl_check_usb_controller(struct vfioctl_ctx *ctx, const s
         if (host_is_shortage(r))
                 return r;
         if (r < 0)
-                return refuse(findings, "usb-unfit", text, "lspci -nn | grep -i usb",
-                              "there is no device at %s", text);
+                return finding_addf(findings,
+                                    (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                             .code = "usb-unfit",
+                                                             .culprit = text,
+                                                             .fix = "lspci -nn | grep -i usb"},
+                                    "there is no device at %s", text);
         if (function->class >> 8 != CLASS_USB)
-                return refuse(findings, "usb-unfit", text, "lspci -nn | grep -i usb",
-                              "%s is no USB controller: its class is %04x", text, function->class >> 8);
+                return finding_addf(findings,
+                                    (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                             .code = "usb-unfit",
+                                                             .culprit = text,
+                                                             .fix = "lspci -nn | grep -i usb"},
+                                    "%s is no USB controller: its class is %04x", text, function->class >> 8);
         if (function->group < 0)
-                return refuse(findings, "no-iommu", text, "set intel_iommu=on or amd_iommu=on, and reboot",
-                              "%s is in no IOMMU group", text);
+                return finding_addf(
+                        findings,
+                        (struct vfioctl_finding){.severity = VFIOCTL_REFUSAL,
+                                                 .code = "no-iommu",
+                                                 .culprit = text,
+                                                 .fix = "set intel_iommu=on or amd_iommu=on, and reboot"},
+                        "%s is in no IOMMU group", text);
         r = snapshot_load_group(ctx, snapshot, function->group, &group);
         if (r >= 0)
                 r = needs_find(ctx, snapshot);

@@ -49,6 +49,7 @@ struct candidate {
         size_t used;    /* on the card of the first GPU, before */
         size_t first;   /* that GPU's index */
         unsigned int cores;
+        int asked; /* the node that its GPUs were picked for; -1: any */
         bool is_there;
 };
 
@@ -80,7 +81,7 @@ static size_t index_of(const struct vfioctl_fit *fit, const struct vfioctl_gpu *
         return i;
 }
 
-/* The nodes of these GPUs, as far as they are known. */
+/* The nodes of these GPUs, as far as they are known and have processors. */
 static size_t gpu_nodes(const struct vfioctl_fit *fit, const struct vfioctl_gpu *const *gpus, size_t n,
                         node_set *nodes)
 {
@@ -90,7 +91,7 @@ static size_t gpu_nodes(const struct vfioctl_fit *fit, const struct vfioctl_gpu 
                 size_t k = 0;
                 while (k < fit->n_nodes && fit->nodes[k].resources->number != vfioctl_gpu_numa_node(gpus[i]))
                         k++;
-                if (k < fit->n_nodes)
+                if (k < fit->n_nodes && fit->nodes[k].n_cores > 0)
                         cpu_set_add(nodes, (unsigned int)k);
                 else
                         unknown++;
@@ -115,20 +116,27 @@ static bool serve(struct vfioctl_fit *fit, const struct fit_vm *vm, int node)
         return served;
 }
 
-/* Judges one place by taking its GPUs and giving them back. `nodes` empty: wherever the GPUs are. */
-static void try_place(struct vfioctl_fit *fit, const struct fit_vm *vm, const node_set *nodes,
+/*
+ * Judges one place by taking its GPUs and giving them back. `nodes` empty: wherever the GPUs are. `asked` is
+ * the node that GPUs are picked for, -1: any.
+ */
+static void try_place(struct vfioctl_fit *fit, const struct fit_vm *vm, const node_set *nodes, int asked,
                       struct candidate *best)
 {
-        struct candidate candidate = {.nodes = *nodes, .is_there = true};
+        struct candidate candidate = {.nodes = *nodes, .asked = asked, .is_there = true};
         node_set theirs = {.words = {0}};
 
-        if (!serve(fit, vm, node_number(fit, nodes)))
+        if (!serve(fit, vm, asked))
                 return;
         candidate.unknown = gpu_nodes(fit, vm->gpus, vm->n_gpus, &theirs);
         if (cpu_set_count(nodes) == 0)
                 candidate.nodes = theirs;
         if (!fit->request.named)
                 choice_release(&fit->choice, vm->label);
+        /* A node with none of its GPUs is for GPUs whose own is not known. */
+        cpu_set_keep(&theirs, &candidate.nodes);
+        if (candidate.unknown < vm->n_gpus && cpu_set_count(&theirs) == 0)
+                return;
         candidate.lack = find_lack(fit, &candidate.nodes);
         candidate.cores = fit_free_cores(fit, &candidate.nodes, NULL);
         if (vm->n_gpus > 0) {
@@ -139,28 +147,53 @@ static void try_place(struct vfioctl_fit *fit, const struct fit_vm *vm, const no
                 *best = candidate;
 }
 
-/* One node if that will do; the nodes of its GPUs if they are on several. */
-static void find_place(struct vfioctl_fit *fit, const struct fit_vm *vm, struct candidate *best)
+/* The nodes of GPUs that were named, or none. */
+static void named_nodes(const struct vfioctl_fit *fit, node_set *nodes)
 {
-        node_set named = {.words = {0}};
+        memset(nodes, 0, sizeof(*nodes));
+        if (fit->request.named)
+                (void)gpu_nodes(fit, fit->request.named, fit->request.n_named, nodes);
+}
 
-        (void)gpu_nodes(fit, fit->request.named, fit->request.named ? fit->request.n_named : 0, &named);
+/* Whether all of a VM could be on this node, as far as processors and named GPUs go. */
+static bool is_possible(const struct vfioctl_fit *fit, const node_set *named, size_t node)
+{
+        return fit->nodes[node].n_cores > 0 &&
+               (cpu_set_count(named) == 0 ||
+                (cpu_set_count(named) == 1 && cpu_set_has(named, (unsigned int)node)));
+}
+
+static void try_each(struct vfioctl_fit *fit, const struct fit_vm *vm, bool any_gpu, struct candidate *best)
+{
+        node_set named;
+
+        named_nodes(fit, &named);
         for (size_t i = 0; i < fit->n_nodes; i++) {
                 node_set node = {.words = {0}};
-                if (fit->nodes[i].n_cores == 0 ||
-                    (cpu_set_count(&named) > 0 && !cpu_set_has(&named, (unsigned int)i)))
+                if (!is_possible(fit, &named, i))
                         continue;
                 cpu_set_add(&node, (unsigned int)i);
-                if (cpu_set_count(&named) < 2)
-                        try_place(fit, vm, &node, best);
+                try_place(fit, vm, &node, any_gpu ? -1 : fit->nodes[i].resources->number, best);
         }
+}
+
+/*
+ * One node if that will do; else the nodes of its GPUs if they are on several; else, as the node of its GPUs
+ * has no processors, any.
+ */
+static void find_place(struct vfioctl_fit *fit, const struct fit_vm *vm, struct candidate *best)
+{
+        try_each(fit, vm, false, best);
         if (fit->request.gpus > 1 && (!best->is_there || !is_acceptable(fit, best->lack))) {
+                const node_set none = {.words = {0}};
                 struct candidate spread = {.is_there = false};
-                try_place(fit, vm, &(node_set){.words = {0}}, &spread);
+                try_place(fit, vm, &none, -1, &spread);
                 if (spread.is_there && cpu_set_count(&spread.nodes) > 1 &&
                     (!best->is_there || is_acceptable(fit, spread.lack)))
                         *best = spread;
         }
+        if (!best->is_there)
+                try_each(fit, vm, true, best);
 }
 
 /* ---- one VM ---- */
@@ -169,7 +202,7 @@ static int place_vm(struct vfioctl_fit *fit, struct fit_vm *vm, const struct can
 {
         int r = 0;
 
-        if (!serve(fit, vm, node_number(fit, &where->nodes)))
+        if (!serve(fit, vm, where->asked))
                 return -EINVAL; /* it was tried a moment ago */
         if (where->lack != 0)
                 r = fit_tell_lack(fit, vm->label, &where->nodes, where->lack, VFIOCTL_WARNING);
@@ -188,22 +221,23 @@ static int place_vm(struct vfioctl_fit *fit, struct fit_vm *vm, const struct can
 /* Each node that has GPUs for it, and what else it lacks there. */
 static int refuse_vm(struct vfioctl_fit *fit, const struct fit_vm *vm, const struct candidate *best)
 {
-        node_set named = {.words = {0}};
+        node_set named;
         int r = 0;
 
+        if (fit->n_cores == 0)
+                return fit_tell_unseen(fit, vm->label);
         if (!best->is_there)
                 return fit_tell_no_gpu(fit, vm->label);
-        (void)gpu_nodes(fit, fit->request.named, fit->request.named ? fit->request.n_named : 0, &named);
         if (cpu_set_count(&best->nodes) > 1)
                 return fit_tell_lack(fit, vm->label, &best->nodes, best->lack, VFIOCTL_REFUSAL);
+        named_nodes(fit, &named);
         for (size_t i = 0; r >= 0 && i < fit->n_nodes; i++) {
                 struct candidate here = {.is_there = false};
                 node_set node = {.words = {0}};
-                if (fit->nodes[i].n_cores == 0 ||
-                    (cpu_set_count(&named) > 0 && !cpu_set_has(&named, (unsigned int)i)))
+                if (!is_possible(fit, &named, i))
                         continue;
                 cpu_set_add(&node, (unsigned int)i);
-                try_place(fit, vm, &node, &here);
+                try_place(fit, vm, &node, best->asked < 0 ? -1 : fit->nodes[i].resources->number, &here);
                 if (here.is_there)
                         r = fit_tell_lack(fit, vm->label, &node, here.lack, VFIOCTL_REFUSAL);
         }

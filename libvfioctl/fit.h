@@ -97,6 +97,8 @@ int fit_nodes_text(const struct vfioctl_fit *fit, const node_set *nodes, char **
 /* What a VM lacks there, as findings of this severity. */
 int fit_tell_lack(const struct vfioctl_fit *fit, const char *label, const node_set *nodes, unsigned int lack,
                   enum vfioctl_severity severity);
+/* That no processor of the host can be seen. */
+int fit_tell_unseen(const struct vfioctl_fit *fit, const char *label);
 /* That there are not enough GPUs for it, and why each is none for it. */
 int fit_tell_no_gpu(const struct vfioctl_fit *fit, const char *label);
 /* That its GPUs are on several nodes. */

@@ -169,6 +169,14 @@ int fit_tell_spread(const struct vfioctl_fit *fit, const char *label, const node
                                     where);
 }
 
+int fit_tell_unseen(const struct vfioctl_fit *fit, const char *label)
+{
+        return finding_addf(fit->findings,
+                            (struct vfioctl_finding){
+                                    .severity = VFIOCTL_REFUSAL, .code = "no-cores", .culprit = PATH_CPUS},
+                            "%s: no processor can be seen in " PATH_CPUS " and " PATH_NODES, label);
+}
+
 /* ---- GPUs ---- */
 
 /* It goes to one of the VMs that fit. */

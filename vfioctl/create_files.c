@@ -16,11 +16,10 @@ static bool is_qcow2_name(const char *path)
         return length > 6 && util_equal(path + length - 6, ".qcow2");
 }
 
-static int refuse(struct create *create, const char *code, const char *path, const char *fix,
-                  const char *format, ...) _printf_(5, 6);
+static int refuse(struct create *create, struct vfioctl_finding finding, const char *format, ...)
+        _printf_(3, 4);
 
-static int refuse(struct create *create, const char *code, const char *path, const char *fix,
-                  const char *format, ...)
+static int refuse(struct create *create, struct vfioctl_finding finding, const char *format, ...)
 {
         _cleanup_free_ char *text = NULL;
         va_list arguments;
@@ -29,8 +28,8 @@ static int refuse(struct create *create, const char *code, const char *path, con
         if (vasprintf(&text, format, arguments) < 0)
                 text = NULL;
         va_end(arguments);
-        struct vfioctl_finding finding = {
-                .severity = VFIOCTL_REFUSAL, .code = code, .culprit = path, .text = text, .fix = fix};
+        finding.severity = VFIOCTL_REFUSAL;
+        finding.text = text;
         return text ? vfioctl_findings_add(create->assignment.findings, &finding) : -ENOMEM;
 }
 
@@ -50,10 +49,14 @@ static int refuse_missing_disk(struct create *create, int r)
         const struct new_disk *disk = &create->disk;
 
         if (r == -ENOENT)
-                return refuse(create, "disk-missing", disk->path,
-                              "add ,size=100G behind the path, to have it made", "there is no disk %s",
-                              disk->path);
-        return refuse(create, "disk-unfit", disk->path, NULL, "disk %s: %s", disk->path, strerror(-r));
+                return refuse(
+                        create,
+                        (struct vfioctl_finding){.code = "disk-missing",
+                                                 .culprit = disk->path,
+                                                 .fix = "add ,size=100G behind the path, to have it made"},
+                        "there is no disk %s", disk->path);
+        return refuse(create, (struct vfioctl_finding){.code = "disk-unfit", .culprit = disk->path},
+                      "disk %s: %s", disk->path, strerror(-r));
 }
 
 /*
@@ -75,9 +78,12 @@ static int find_format(struct create *create)
         is_one = length == sizeof(magic) && memcmp(magic, qcow2_magic, sizeof(magic)) == 0;
         if (is_one != is_named)
                 return refuse(
-                        create, "disk-unfit", disk->path,
-                        is_one ? "if it is a qcow2 image of yours, have its name end in .qcow2"
-                               : "have its name end in .img if it is a raw image",
+                        create,
+                        (struct vfioctl_finding){
+                                .code = "disk-unfit",
+                                .culprit = disk->path,
+                                .fix = is_one ? "if it is a qcow2 image of yours, have its name end in .qcow2"
+                                              : "have its name end in .img if it is a raw image"},
                         is_one ? "%s begins as a qcow2 image does, which its name does not say: a guest that "
                                  "has it as its disk can have written that"
                                : "%s is no qcow2 image, whatever its name says",
@@ -100,7 +106,10 @@ static int look_for_user(struct create *create, const char *real)
                                             &vm);
         if (r < 0 || !vm)
                 return r;
-        return refuse(create, "disk-in-use", printable(vm, text, sizeof(text)), "give it a disk of its own",
+        return refuse(create,
+                      (struct vfioctl_finding){.code = "disk-in-use",
+                                               .culprit = printable(vm, text, sizeof(text)),
+                                               .fix = "give it a disk of its own"},
                       "%s is the disk of VM \"%s\"", create->disk.path, text);
 }
 
@@ -112,12 +121,18 @@ static int look_at_disk(struct create *create)
 
         int r = rootfs_stat(&create->fs, disk->path, true, &status, &real);
         if (r == -EBUSY)
-                return refuse(create, "disk-in-use", disk->path, "give it another one",
+                return refuse(create,
+                              (struct vfioctl_finding){.code = "disk-in-use",
+                                                       .culprit = disk->path,
+                                                       .fix = "give it another one"},
                               "%s is in use by the host: mounted, or part of something that is", disk->path);
         if (r < 0)
                 return r == -ENOMEM ? r : refuse_missing_disk(create, r);
         if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
-                return refuse(create, "disk-unfit", disk->path, "give a file or a block device",
+                return refuse(create,
+                              (struct vfioctl_finding){.code = "disk-unfit",
+                                                       .culprit = disk->path,
+                                                       .fix = "give a file or a block device"},
                               "%s is %s, and no disk", disk->path, kind_of(&status));
         disk->is_block = S_ISBLK(status.st_mode);
         r = find_format(create);
@@ -147,21 +162,33 @@ static int look_at_new_disk(struct create *create)
         disk->format = is_qcow2_name(disk->path) ? "qcow2" : "raw";
         int r = rootfs_stat(&create->fs, disk->path, false, &status, NULL);
         if (r >= 0 && S_ISDIR(status.st_mode))
-                return refuse(create, "disk-unfit", disk->path, "give the path of a file in it",
+                return refuse(create,
+                              (struct vfioctl_finding){.code = "disk-unfit",
+                                                       .culprit = disk->path,
+                                                       .fix = "give the path of a file in it"},
                               "%s is a folder, and no disk", disk->path);
         if (r >= 0)
-                return refuse(create, "disk-exists", disk->path,
-                              "leave out ,size= to have the VM use it as it is",
-                              "%s is there already, and is not overwritten", disk->path);
+                return refuse(
+                        create,
+                        (struct vfioctl_finding){.code = "disk-exists",
+                                                 .culprit = disk->path,
+                                                 .fix = "leave out ,size= to have the VM use it as it is"},
+                        "%s is there already, and is not overwritten", disk->path);
         if (r != -ENOENT)
                 return r == -ENOMEM ? r : refuse_missing_disk(create, r);
         uint64_t left;
         r = rootfs_free_space(&create->fs, disk->path, &left);
         if (r == -ENOENT || r == -ENOTDIR)
-                return refuse(create, "disk-unfit", disk->path, "make the folder first",
+                return refuse(create,
+                              (struct vfioctl_finding){.code = "disk-unfit",
+                                                       .culprit = disk->path,
+                                                       .fix = "make the folder first"},
                               "%s cannot be made: there is no such folder", disk->path);
         if (util_equal(disk->format, "qcow2") && access(PATH_QEMU_IMG, X_OK) < 0)
-                return refuse(create, "disk-unfit", disk->path, "install it, or have the name end in .img",
+                return refuse(create,
+                              (struct vfioctl_finding){.code = "disk-unfit",
+                                                       .culprit = disk->path,
+                                                       .fix = "install it, or have the name end in .img"},
                               "%s wants " PATH_QEMU_IMG ", which is not installed", disk->path);
         r = check_space(create);
         return r < 0 ? r : look_for_user(create, disk->path);
@@ -177,10 +204,16 @@ static int look_at_iso(struct create *create, const char *path)
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                return refuse(create, "iso-missing", path, "give the path of an image that is there",
+                return refuse(create,
+                              (struct vfioctl_finding){.code = "iso-missing",
+                                                       .culprit = path,
+                                                       .fix = "give the path of an image that is there"},
                               "iso %s: %s", path, strerror(-r));
         if (!S_ISREG(status.st_mode))
-                return refuse(create, "iso-missing", path, "give the path of an image",
+                return refuse(create,
+                              (struct vfioctl_finding){.code = "iso-missing",
+                                                       .culprit = path,
+                                                       .fix = "give the path of an image"},
                               "%s is %s, and no iso", path, kind_of(&status));
         return 0;
 }
@@ -194,10 +227,16 @@ static int look_at_evdev(struct create *create, const char *path)
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                return refuse(create, "input-missing", path, "ls " PATH_DEV "/input/by-id/",
+                return refuse(create,
+                              (struct vfioctl_finding){.code = "input-missing",
+                                                       .culprit = path,
+                                                       .fix = "ls " PATH_DEV "/input/by-id/"},
                               "input device %s: %s", path, strerror(-r));
         if (!is_device || (create->fs.is_live && !S_ISCHR(status.st_mode)))
-                return refuse(create, "input-missing", path, "ls " PATH_DEV "/input/by-id/",
+                return refuse(create,
+                              (struct vfioctl_finding){.code = "input-missing",
+                                                       .culprit = path,
+                                                       .fix = "ls " PATH_DEV "/input/by-id/"},
                               "%s is no input device", path);
         return 0;
 }

@@ -94,16 +94,54 @@ static enum vfioctl_pages pages_wanted(const struct tuned *tuned, const struct v
         return tuning_pages(&tuned->assignment.cli->options.vm, otherwise);
 }
 
+/*
+ * The huge pages that it has by its definition stay, whether they are there now or made when it starts: that
+ * they are missing is no more than a warning, and then it is placed without.
+ */
+static int place_with_pages(struct tuned *tuned, struct vfioctl_fit_request *request)
+{
+        const struct assignment *assignment = &tuned->assignment;
+        _cleanup_findings_ struct vfioctl_findings *findings = NULL;
+        struct vfioctl_fit *fit = NULL;
+
+        int r = vfioctl_findings_new(&findings);
+        if (r >= 0)
+                r = vfioctl_fit_new(assignment->snapshot, assignment->vms, request, findings, &fit);
+        if (r < 0)
+                return r;
+        if (vfioctl_fit_place(fit, 0)) {
+                tuned->fit = fit;
+        } else {
+                (void)vfioctl_fit_free(fit);
+                request->pages = VFIOCTL_PAGES_NO;
+        }
+        for (size_t i = 0; r >= 0 && i < vfioctl_findings_count(findings); i++) {
+                struct vfioctl_finding finding = *vfioctl_findings_get(findings, i);
+                if (finding.severity == VFIOCTL_REFUSAL)
+                        finding.severity = VFIOCTL_WARNING;
+                if (tuned->fit || util_equal(finding.code, "no-pages"))
+                        r = vfioctl_findings_add(assignment->findings, &finding);
+        }
+        return r;
+}
+
 static int place(struct tuned *tuned)
 {
         const struct assignment *assignment = &tuned->assignment;
         const struct vm_options *options = &assignment->cli->options.vm;
         const struct target *target = target_of(tuned);
         const struct vfioctl_hugepages *pages = assignment->calls.domain_hugepages(target->domain);
-        const struct vfioctl_fit_request request = {
+        _cleanup_free_ char *pinned = NULL;
+        struct vfioctl_vm_share share;
+        char text[80];
+
+        int r = assignment->calls.domain_share(target->domain, &share, &pinned);
+        if (r < 0)
+                return complain_errno(r, "nothing was changed");
+        struct vfioctl_fit_request request = {
                 .vms = 1,
-                .vcpus = options->vcpus ? options->vcpus : assignment->calls.domain_vcpus(target->domain),
-                .memory = options->memory ? options->memory : assignment->calls.domain_memory(target->domain),
+                .vcpus = options->vcpus ? options->vcpus : share.vcpus,
+                .memory = options->memory ? options->memory : share.memory,
                 .pages = pages_wanted(tuned, pages),
                 .gpus = (unsigned int)tuned->n_gpus,
                 .named = tuned->gpus,
@@ -111,16 +149,20 @@ static int place(struct tuned *tuned)
                 .vm = target->name,
                 .with_fallback = true,
                 .placement = vfioctl_ctx_placement(assignment->cli->ctx),
+                .host_cores = vfioctl_ctx_host_cores(assignment->cli->ctx),
+                .host_memory = vfioctl_ctx_host_memory(assignment->cli->ctx),
         };
-        char text[80];
 
-        if (request.vcpus == 0 || request.memory == 0) {
-                complain("the vCPUs or the memory of %s cannot be read; give both: --vcpus N --memory SIZE",
+        if (request.memory == 0) {
+                complain("the memory of %s cannot be read; tell how much it is to be: --memory SIZE",
                          printable(target->name, text, sizeof(text)));
                 return refused();
         }
-        int r = vfioctl_fit_new(assignment->snapshot, assignment->vms, &request, assignment->findings,
-                                &tuned->fit);
+        bool keeps_pages = pages && !options->hugepages;
+        r = keeps_pages ? place_with_pages(tuned, &request) : 0;
+        if (r >= 0 && !tuned->fit)
+                r = vfioctl_fit_new(assignment->snapshot, assignment->vms, &request, assignment->findings,
+                                    &tuned->fit);
         if (r < 0)
                 return complain_errno(r, "nothing was changed");
         const struct vfioctl_place *found = vfioctl_fit_place(tuned->fit, 0);
@@ -129,7 +171,7 @@ static int place(struct tuned *tuned)
                 return refused();
         }
         tuning_fill(assignment->cli, assignment->snapshot, tuned->gpus, tuned->n_gpus, found, &tuned->tuning);
-        tuned->tuning.keeps_pages = pages && !options->hugepages;
+        tuned->tuning.keeps_pages = keeps_pages;
         return 0;
 }
 

@@ -43,8 +43,7 @@ int virt_load(struct virt_calls *ret)
             !resolve(calls.library, "vfioctl_domain_uuid", &calls.domain_uuid) ||
             !resolve(calls.library, "vfioctl_domain_numa_node", &calls.domain_numa_node) ||
             !resolve(calls.library, "vfioctl_domain_guest", &calls.domain_guest) ||
-            !resolve(calls.library, "vfioctl_domain_vcpus", &calls.domain_vcpus) ||
-            !resolve(calls.library, "vfioctl_domain_memory", &calls.domain_memory) ||
+            !resolve(calls.library, "vfioctl_domain_share", &calls.domain_share) ||
             !resolve(calls.library, "vfioctl_domain_hugepages", &calls.domain_hugepages) ||
             !resolve(calls.library, "vfioctl_domain_tune", &calls.domain_tune) ||
             !resolve(calls.library, "vfioctl_domain_hostdev_count", &calls.hostdev_count) ||

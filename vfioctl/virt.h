@@ -31,8 +31,7 @@ struct virt_calls {
         __typeof__(vfioctl_domain_uuid) *domain_uuid;
         __typeof__(vfioctl_domain_numa_node) *domain_numa_node;
         __typeof__(vfioctl_domain_guest) *domain_guest;
-        __typeof__(vfioctl_domain_vcpus) *domain_vcpus;
-        __typeof__(vfioctl_domain_memory) *domain_memory;
+        __typeof__(vfioctl_domain_share) *domain_share;
         __typeof__(vfioctl_domain_hugepages) *domain_hugepages;
         __typeof__(vfioctl_domain_tune) *domain_tune;
         __typeof__(vfioctl_domain_hostdev_count) *hostdev_count;

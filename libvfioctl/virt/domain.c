@@ -370,18 +370,6 @@ VFIOCTL_EXPORT int vfioctl_domain_numa_node(const struct vfioctl_domain *domain)
         return domain->numa_node;
 }
 
-VFIOCTL_EXPORT uint64_t vfioctl_domain_memory(const struct vfioctl_domain *domain)
-{
-        const xmlNode *root = xmlDocGetRootElement(domain->document);
-        uint64_t unit = domain_unit_kib(xml_attribute(xml_child(root, "memory", NULL), "unit")), number;
-        _cleanup_free_ char *text = NULL;
-
-        if (child_text(root, "memory", &text) < 0 || !text ||
-            util_parse_u64(util_trim(text), 10, UINT64_MAX >> 31, &number) < 0)
-                return 0;
-        return number * unit;
-}
-
 VFIOCTL_EXPORT const struct vfioctl_hugepages *vfioctl_domain_hugepages(const struct vfioctl_domain *domain)
 {
         return domain->hugepages.memory > 0 ? &domain->hugepages : NULL;

@@ -44,7 +44,7 @@ static int read_vcpus(const xmlNode *root, unsigned int *ret)
         int r = xml_text(node, &text);
         if (r < 0)
                 return r;
-        if (util_parse_u64(text, 10, VFIOCTL_DOMAIN_VCPUS_MAX, &number) < 0 || number == 0)
+        if (util_parse_u64(text, 10, VCPUS_MAX, &number) < 0 || number == 0)
                 return -EINVAL;
         *ret = (unsigned int)number;
         return 0;
@@ -154,11 +154,4 @@ VFIOCTL_EXPORT int vfioctl_domain_tune(struct vfioctl_domain *domain, const stru
                 return r;
         domain_take_edited(domain, whole);
         return 0;
-}
-
-VFIOCTL_EXPORT unsigned int vfioctl_domain_vcpus(const struct vfioctl_domain *domain)
-{
-        unsigned int count = 0;
-
-        return read_vcpus(xmlDocGetRootElement(domain->document), &count) < 0 ? 0 : count;
 }

@@ -4,6 +4,8 @@
 
 #include "domain_private.h"
 
+#define VCPUS_MAX 4096
+
 /* One edit that brings a definition up to standard; each part is 0 or a negative errno. */
 struct tune {
         struct vfioctl_domain *domain;

@@ -134,7 +134,7 @@ static int pin_iothreads(const struct tune *tune, xmlNode *cputune)
         uint64_t count = 0, number;
         int r = threads ? xml_text(threads, &text) : 0;
 
-        if (text && util_parse_u64(text, 10, VFIOCTL_DOMAIN_VCPUS_MAX, &count) < 0)
+        if (text && util_parse_u64(text, 10, VCPUS_MAX, &count) < 0)
                 count = 0;
         const xmlNode *id = xml_child(ids, "iothread", NULL);
         for (; r >= 0 && id; id = xml_next(id, "iothread", NULL))
@@ -182,7 +182,7 @@ static int set_topology(const struct tune *tune, xmlNode *cpu)
         if (!tune->place) {
                 static const char *const parts[] = {"sockets", "dies", "clusters", "cores", "threads"};
                 for (size_t i = 0; i < ELEMENTSOF(parts); i++)
-                        if (xml_number(node, parts[i], VFIOCTL_DOMAIN_VCPUS_MAX, &number) == 0)
+                        if (xml_number(node, parts[i], VCPUS_MAX, &number) == 0)
                                 now *= number;
                 if (!node || now == tune->vcpus)
                         return 0;
@@ -233,7 +233,7 @@ static int set_cpu_features(const struct tune *tune, xmlNode *cpu)
         if (tune->tuning->keeps_hypervisor && util_equal(xml_attribute(hypervisor, "policy"), "disable"))
                 r = xml_remove(hypervisor);
         /* QEMU leaves it out of "host": FEAT_8000_0001_ECX, no_autoenable_flags in target/i386/cpu.c. */
-        (void)xml_number(topology, "threads", VFIOCTL_DOMAIN_VCPUS_MAX, &threads);
+        (void)xml_number(topology, "threads", VCPUS_MAX, &threads);
         if (r < 0 || !tune->tuning->topoext || !tune->kvm || threads < 2 || find_feature(cpu, "topoext"))
                 return r;
         _cleanup_(xml_freep) xmlNode *fresh = xml_new(NULL, "feature");

@@ -2,7 +2,7 @@
 #include "domain_tune.h"
 
 #define QEMU_NAMESPACE "http://libvirt.org/schemas/domain/qemu/1.0"
-#define FW_CFG         "opt/ovmf/X-PciMmio64Mb,string="
+#define FW_CFG         "opt/ovmf/X-PciMmio64Mb,"
 #define MIB            (1ull << 20)
 
 /* ---- the window for 64-bit BARs ---- */
@@ -71,6 +71,19 @@ static int add_argument(xmlNode *commandline, const char *value)
         return r;
 }
 
+/* Declared by the root, as virsh does it; the usual prefix may stand for something else there. */
+static xmlNs *qemu_namespace(const struct tune *tune)
+{
+        static const char *const prefixes[] = {"qemu", "qemu-1.0", "libvirt-qemu"};
+        xmlNs *namespace =
+                xmlSearchNsByHref(tune->domain->document, tune->root, (const xmlChar *)QEMU_NAMESPACE);
+
+        for (size_t i = 0; !namespace && i < ELEMENTSOF(prefixes); i++)
+                if (!xmlSearchNs(tune->domain->document, tune->root, (const xmlChar *)prefixes[i]))
+        namespace = xmlNewNs(tune->root, (const xmlChar *)QEMU_NAMESPACE, (const xmlChar *)prefixes[i]);
+        return namespace;
+}
+
 static int ensure_commandline(const struct tune *tune, xmlNode **ret)
 {
         xmlNode *found = xml_child(tune->root, "commandline", QEMU_NAMESPACE);
@@ -79,10 +92,7 @@ static int ensure_commandline(const struct tune *tune, xmlNode **ret)
                 *ret = found;
                 return 0;
         }
-        xmlNs *namespace =
-                xmlSearchNsByHref(tune->domain->document, tune->root, (const xmlChar *)QEMU_NAMESPACE);
-        if (!namespace)
-        namespace = xmlNewNs(tune->root, (const xmlChar *)QEMU_NAMESPACE, (const xmlChar *)"qemu");
+        xmlNs *namespace = qemu_namespace(tune);
         _cleanup_(xml_freep) xmlNode *fresh = xml_new(NULL, "commandline");
         if (!namespace || !namespace->href || !fresh)
                 return -ENOMEM;
@@ -100,7 +110,7 @@ static int set_argument(const struct tune *tune, uint64_t window)
         _cleanup_free_ char *value = NULL;
         uint64_t now;
 
-        int r = util_format(&value, "name=" FW_CFG "%llu", (unsigned long long)(window / MIB));
+        int r = util_format(&value, "name=" FW_CFG "string=%llu", (unsigned long long)(window / MIB));
         if (r >= 0)
                 r = ensure_commandline(tune, &commandline);
         if (r < 0)
@@ -110,8 +120,11 @@ static int set_argument(const struct tune *tune, uint64_t window)
                 r = add_argument(commandline, "-fw_cfg");
                 return r < 0 ? r : add_argument(commandline, value);
         }
-        const char *number = strstr(xml_attribute(argument, "value"), FW_CFG) + strlen(FW_CFG);
-        if (util_parse_u64(number, 10, UINT64_MAX / MIB, &now) == 0 && now >= window / MIB)
+        const char *given = strstr(xml_attribute(argument, "value"), FW_CFG) + strlen(FW_CFG);
+        /* One that comes from a file is somebody's wish. */
+        if (!util_has_prefix(given, "string="))
+                return 0;
+        if (util_parse_u64(given + strlen("string="), 10, UINT64_MAX / MIB, &now) == 0 && now >= window / MIB)
                 return 0;
         return xml_set(argument, "value", "%s", value);
 }

@@ -182,12 +182,6 @@ enum vfioctl_guest { VFIOCTL_GUEST_OTHER, VFIOCTL_GUEST_LINUX, VFIOCTL_GUEST_WIN
  */
 enum vfioctl_guest vfioctl_domain_guest(const struct vfioctl_domain *domain);
 
-#define VFIOCTL_DOMAIN_VCPUS_MAX 4096
-/** The most vCPUs that the VM can have (<vcpu>), or 0 when that cannot be read. Since 0.1. */
-unsigned int vfioctl_domain_vcpus(const struct vfioctl_domain *domain);
-/** KiB of memory (<memory>), or 0 when that cannot be read. Since 0.1. */
-uint64_t vfioctl_domain_memory(const struct vfioctl_domain *domain);
-
 /** A display besides the GPU. Since 0.1. */
 enum vfioctl_display {
         VFIOCTL_DISPLAY_KEEP,   /**< as it is */

@@ -27,6 +27,7 @@ SECRETS = {
                            "31 22 8:1 / /srv/sekrethost/boot rw - ext4 /dev/sda1 rw\n",
     "run/vfioctl/claims/0000:06:00.0": "5e4a1c77-1111-4222-8333-0123456789ab 0 0\nsekretvm\n",
 }
+FIT = ("fit", "--vcpus", "4", "--memory", "4G")
 NEVER = ["sekret", "jane", "10.9.8.7", "5e4a1c77", "525400", "52:54:00", "SN4711", "deadbeef", "efbeadde", "corp.example",
          "021500007d16735c", "021500006c9d4b13"]
 
@@ -48,8 +49,7 @@ class Capture(Case):
     def same(self, host, unpacked, *more):
         """What is seen of it, but for those who use it."""
         gpus = [gpu["name"] for gpu in host.gpus(fake=False)]
-        for args in (("list",), ("list", "--json"), ("tree", "--all"), ("tree", "--json"), ("check",), ("check", "--json"), ("config",), ("env",), ("env", "--json"),
-                     *more, *[("show", gpu) for gpu in gpus],
+        for args in (("list",), ("list", "--json"), ("tree", "--all"), ("tree", "--json"), ("check",), ("check", "--json"), ("config",), ("env",), ("env", "--json"), FIT, (*FIT, "--json"), *more, *[("show", gpu) for gpu in gpus],
                      *[("show", gpu, "--json") for gpu in gpus]):
             here, there = host.cli(*args, fake=False), unpacked.cli(*args, fake=False)
             self.assertEqual((here.code, self.nameless(here.out, args).replace(host.root, ""), here.err.replace(host.root, "")),

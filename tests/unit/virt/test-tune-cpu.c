@@ -128,13 +128,13 @@ static void test_size(void **state)
         const struct vfioctl_tuning tuning = {.kvm = true, .place = &place, .vcpus = 3, .memory = 8 << 20};
 
         (void)state;
-        assert_int_equal(vfioctl_domain_vcpus(domain), 8);
-        assert_int_equal(vfioctl_domain_memory(domain), 16 << 20);
+        assert_int_equal(vcpus_of(domain), 8);
+        assert_int_equal(memory_of(domain), 16 << 20);
         place.n_vcpus = 3;
         place.threads = 1;
         tune(domain, &tuning);
-        assert_int_equal(vfioctl_domain_vcpus(domain), 3);
-        assert_int_equal(vfioctl_domain_memory(domain), 8 << 20);
+        assert_int_equal(vcpus_of(domain), 3);
+        assert_int_equal(memory_of(domain), 8 << 20);
         assert_true(contains(domain, "<vcpu placement=\"static\">3</vcpu>"));
         assert_true(contains(domain, "<currentMemory unit=\"KiB\">8388608</currentMemory>"));
         assert_true(contains(domain, "<topology sockets=\"1\" dies=\"1\" cores=\"3\" threads=\"1\"/>"));
@@ -167,7 +167,7 @@ static void test_one_cell(void **state)
         assert_true(contains(
                 domain,
                 "<cell id=\"0\" cpus=\"0-5\" memory=\"8388608\" unit=\"KiB\" memAccess=\"shared\"/>"));
-        assert_int_equal(vfioctl_domain_memory(domain), 8 << 20);
+        assert_int_equal(memory_of(domain), 8 << 20);
 }
 
 static void test_cells(void **state)
@@ -222,8 +222,6 @@ static void test_invalid(void **state)
         assert_int_equal(vfioctl_domain_tune(domain, &tuning, NULL), -EINVAL);
         assert_formats(domain, before);
         assert_int_equal(vfioctl_domain_tune(odd, &(struct vfioctl_tuning){.kvm = true}, NULL), -EINVAL);
-        assert_int_equal(vfioctl_domain_vcpus(odd), 0);
-        assert_int_equal(vfioctl_domain_memory(odd), 0);
 }
 
 /* ---- the processor that the guest sees, features, clock ------------------------------------------ */

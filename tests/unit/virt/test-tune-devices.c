@@ -137,6 +137,18 @@ static void test_window(void **state)
         assert_true(contains(has, ">1073741824</pcihole64>"));
         assert_false(contains(has, "xmlns:qemu"));
 
+        /* The prefix is somebody else's; and one from a file is not ours to judge. */
+        _cleanup_domain_ struct vfioctl_domain *prefix =
+                parse("<domain xmlns:qemu='urn:q'><name>n</name></domain>");
+        tune(prefix, &tuning);
+        assert_true(contains(prefix, "<qemu-1.0:commandline><qemu-1.0:arg value=\"-fw_cfg\"/>"));
+        _cleanup_domain_ struct vfioctl_domain *file = parse(
+                "<domain><name>n</name><q:commandline xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'>"
+                "<q:arg value='-fw_cfg'/><q:arg "
+                "value='name=opt/ovmf/X-PciMmio64Mb,file=/f'/></q:commandline></domain>");
+        tune(file, &tuning);
+        assert_false(contains(file, "string="));
+
         _cleanup_free_ char *codes = tune_finds(old, &tuning, 0);
         assert_string_equal(codes, "guest-machine");
         assert_false(contains(old, "fw_cfg"));

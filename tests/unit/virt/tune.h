@@ -11,9 +11,30 @@ static const char *const samples[] = {"virt-install.xml", "by-hand.xml", "cells.
 
 static const char *const cpus[] = {"1", "29", "2", "30", "3", "31", "4", "32"};
 
+static inline struct vfioctl_vm_share share_of(const struct vfioctl_domain *domain)
+{
+        struct vfioctl_vm_share share;
+        char *pinned = NULL;
+
+        assert_int_equal(vfioctl_domain_share(domain, &share, &pinned), 0);
+        free(pinned);
+        share.pinned = NULL;
+        return share;
+}
+
+static inline unsigned int vcpus_of(const struct vfioctl_domain *domain)
+{
+        return share_of(domain).vcpus;
+}
+
+static inline uint64_t memory_of(const struct vfioctl_domain *domain)
+{
+        return share_of(domain).memory;
+}
+
 static inline struct vfioctl_place place_for(const struct vfioctl_domain *domain)
 {
-        unsigned int count = vfioctl_domain_vcpus(domain);
+        unsigned int count = vcpus_of(domain);
 
         assert_true(count > 0 && count <= ELEMENTSOF(cpus));
         return (struct vfioctl_place){.node = 0,
