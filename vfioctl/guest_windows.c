@@ -16,8 +16,9 @@ static int unsigned_driver(struct guest_notes *notes, const struct guest_gpu *gp
         if (notes->facts.has_secure_boot)
                 return note_add(
                         notes, "secure boot", NOTE_KNOWN,
-                        note_text("the definition asks for it, and test mode needs it off. On the host"),
-                        note_text("vfioctl tune %s --os windows", notes->typed));
+                        note_text("the definition asks for it, and test mode needs it off: press Esc as the "
+                                  "VM starts, and switch it off in the Device Manager of its firmware"),
+                        NULL);
         return note_add(notes, "secure boot", NOTE_KNOWN, note_text("off, as test mode needs it"), NULL);
 }
 
