@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # fish completion for vfioctl(1)
 
-set -l verbs list status show tree check to-vm to-host reset assign unassign tune fit create templates try boot hook reconcile capture config setup undo
+set -l verbs list status show tree check to-vm to-host reset assign unassign tune fit create templates guest-notes env try boot hook reconcile capture config setup undo
 
 # --root and --connect are handed on, so that names are those of the same host.
 function __vfioctl_given
@@ -42,6 +42,8 @@ complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a to-host -d 'g
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a reset -d 'reset a GPU that nobody uses'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a assign -d 'give each VM its own GPU'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a unassign -d 'take GPUs out of VMs'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a guest-notes -d 'what to do inside the guest'
+complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a env -d 'what a service on the host needs to see its GPUs'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a create -d 'make a VM with its own GPU'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a templates -d 'what a VM can be made of'
 complete -c vfioctl -n "not __fish_seen_subcommand_from $verbs" -a tune -d 'bring a VM up to the standard of create'
@@ -74,6 +76,8 @@ complete -c vfioctl -n '__fish_seen_subcommand_from fit create tune' -l memory -
 complete -c vfioctl -n '__fish_seen_subcommand_from fit create tune' -l hugepages -x -a 'auto no 2M 1G' -d 'which huge pages'
 complete -c vfioctl -n '__fish_seen_subcommand_from to-vm to-host reset assign unassign create tune try boot reconcile capture setup undo' -l dry-run -d 'print the steps and change nothing'
 complete -c vfioctl -n '__fish_seen_subcommand_from try' -l runs -x -d 'so many times into a VM and back'
+complete -c vfioctl -n '__fish_seen_subcommand_from env' -l format -x -a 'shell docker systemd' -d 'for whom'
+complete -c vfioctl -n '__fish_seen_subcommand_from guest-notes' -l os -x -a 'linux windows' -d 'what runs in it'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign fit create' -l count -x -d 'so many GPUs for each VM'
 complete -c vfioctl -n '__fish_seen_subcommand_from assign' -l share -d 'take a GPU that another definition names as well'
 complete -c vfioctl -n '__fish_seen_subcommand_from capture' -F
@@ -87,7 +91,7 @@ complete -c vfioctl -n '__fish_seen_subcommand_from tree' -l all -d 'root ports 
 complete -c vfioctl -n '__fish_seen_subcommand_from tree' -l svg -r -F -d 'a drawing of the board'
 complete -c vfioctl -n '__fish_seen_subcommand_from boot' -l early -d 'bind nothing, only keep host drivers off'
 complete -c vfioctl -n '__fish_seen_subcommand_from hook' -a 'prepare release reconnect begin end (__vfioctl_vms)'
-complete -c vfioctl -n '__fish_seen_subcommand_from show check to-vm to-host reset try boot setup' -a '(__vfioctl_gpus)'
+complete -c vfioctl -n '__fish_seen_subcommand_from show check to-vm to-host reset env try boot setup' -a '(__vfioctl_gpus)'
 complete -c vfioctl -n '__fish_seen_subcommand_from templates' -s o -l output -x -a 'NAME OS FROM SUMMARY' -d 'columns'
 complete -c vfioctl -n '__fish_seen_subcommand_from create' -l template -x -a '(command vfioctl (__vfioctl_given) templates --noheadings -o NAME 2>/dev/null)' -d 'make it of this template'
 complete -c vfioctl -n '__fish_seen_subcommand_from create' -l disk -r -F -d 'its disk'
@@ -101,4 +105,4 @@ complete -c vfioctl -n '__fish_seen_subcommand_from create' -l looking-glass -x 
 complete -c vfioctl -n '__fish_seen_subcommand_from create' -l usb-controller -x -d 'hand this USB controller in'
 complete -c vfioctl -n '__fish_seen_subcommand_from create' -l start -d 'start it'
 complete -c vfioctl -n '__fish_seen_subcommand_from create' -l print -d 'print its definition'
-complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign tune' -a '(__vfioctl_vms)'
+complete -c vfioctl -n '__fish_seen_subcommand_from assign unassign tune guest-notes' -a '(__vfioctl_vms)'

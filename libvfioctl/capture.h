@@ -56,9 +56,11 @@ int capture_files(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture
 /* Where a link into /sys/devices leads; false for any other. */
 bool capture_device_of(const char *target, char path[PATH_MAX]);
 
-/* ---- capture_pci.c, capture_around.c, capture_resources.c, capture_settings.c ---- */
+/* ---- capture_pci.c, capture_reach.c, capture_around.c, capture_resources.c, capture_settings.c ---- */
 
 int capture_pci(struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
+int capture_reach(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture, const char *folder);
+int capture_drivers(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
 int capture_around(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
 int capture_resources(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);
 int capture_rivals(const struct vfioctl_ctx *ctx, struct vfioctl_capture *capture);

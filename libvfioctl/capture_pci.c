@@ -104,6 +104,8 @@ static int capture_function(const struct vfioctl_ctx *ctx, struct vfioctl_captur
         int r = capture_files(ctx, capture, folder, attributes, ELEMENTSOF(attributes));
         if (r >= 0)
                 r = capture_config_space(ctx, capture, folder);
+        if (r >= 0)
+                r = capture_reach(ctx, capture, folder);
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(links); i++)
                 if (path_format(path, "%s/%s", folder, links[i]))
                         r = capture_link(ctx, capture, path);
@@ -309,5 +311,7 @@ int capture_pci(struct vfioctl_ctx *ctx, struct vfioctl_capture *capture)
                 r = capture_groups(ctx, capture);
         if (r >= 0)
                 r = capture_slots(ctx, capture);
+        if (r >= 0)
+                r = capture_drivers(ctx, capture);
         return r < 0 ? r : capture_folders(ctx, capture, PATH_PCI_DRIVERS);
 }

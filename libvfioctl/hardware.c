@@ -99,6 +99,26 @@ VFIOCTL_EXPORT int vfioctl_snapshot_node_package(const struct vfioctl_snapshot *
         return index < snapshot->board.n_nodes ? snapshot->board.nodes[index].package : -1;
 }
 
+VFIOCTL_EXPORT const char *vfioctl_gpu_render_node(const struct vfioctl_gpu *gpu)
+{
+        return gpu->reach.render;
+}
+
+VFIOCTL_EXPORT bool vfioctl_snapshot_has_kfd(const struct vfioctl_snapshot *snapshot)
+{
+        return snapshot->has_kfd;
+}
+
+VFIOCTL_EXPORT const char *vfioctl_gpu_uuid(const struct vfioctl_gpu *gpu)
+{
+        return gpu->reach.uuid;
+}
+
+VFIOCTL_EXPORT const char *vfioctl_gpu_nvidia_node(const struct vfioctl_gpu *gpu)
+{
+        return gpu->reach.nvidia;
+}
+
 VFIOCTL_EXPORT uint64_t vfioctl_gpu_large_bars(const struct vfioctl_gpu *gpu)
 {
         uint64_t sum = 0;

@@ -40,6 +40,11 @@ static const struct key {
         [CARD_VFS] = {"AttrVfs", "vfs", VALUE_WORD, "refuse"},
         [CARD_GUEST] = {"AttrGuest", "guest", VALUE_WORDS,
                         "headless keep-hypervisor no-secure-boot hide-kvm rom-on rom-off"},
+        [CARD_GUEST_DRIVER] = {"AttrGuestDriver", "guest-driver", VALUE_WORDS,
+                               "amdgpu radeon nouveau nvidia nvidia-580 nvidia-470"},
+        [CARD_WINDOWS_DRIVER] = {"AttrWindowsDriver", "windows-driver", VALUE_TEXT, NULL},
+        [CARD_ENCODER] = {"AttrEncoder", "encoder", VALUE_WORDS, "none h264 hevc av1"},
+        [CARD_ENCODER_UNIT] = {"AttrEncoderUnit", "encoder-unit", VALUE_TEXT, NULL},
         [CARD_HAND_OUT] = {"AttrHandOut", "hand-out", VALUE_WORD, "never"},
         [CARD_DOCS] = {"AttrDocs", "docs", VALUE_ANCHOR, NULL},
 };

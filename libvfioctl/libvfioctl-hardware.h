@@ -72,6 +72,20 @@ uint64_t vfioctl_gpu_large_bars(const struct vfioctl_gpu *gpu);
  */
 uint64_t vfioctl_bar_window(uint64_t sum);
 
+/* ---- how programs of the host reach a GPU: all of this with VFIOCTL_SNAPSHOT_REACH alone ------------ */
+
+/**
+ * Its render node by the kernel's name ("/dev/dri/renderD128"), which may be another one after a boot; NULL:
+ * its driver makes none, or it has no driver of the host. Since 0.1.
+ */
+const char *vfioctl_gpu_render_node(const struct vfioctl_gpu *gpu);
+/** True when there is /dev/kfd, without which amdgpu's GPUs have no ROCm. Since 0.1. */
+bool vfioctl_snapshot_has_kfd(const struct vfioctl_snapshot *snapshot);
+/** What ROCm or CUDA call this very GPU ("GPU-..."), or NULL when its driver does not tell. Since 0.1. */
+const char *vfioctl_gpu_uuid(const struct vfioctl_gpu *gpu);
+/** The node of NVIDIA's own driver ("/dev/nvidia0"), or NULL. Since 0.1. */
+const char *vfioctl_gpu_nvidia_node(const struct vfioctl_gpu *gpu);
+
 /* ---- trying ---------------------------------------------------------------------------------------- */
 
 /** False when its configuration space reads all ones: it does not answer. VFIOCTL_SNAPSHOT_DETAILS. Since

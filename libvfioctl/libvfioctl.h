@@ -146,7 +146,8 @@ enum vfioctl_snapshot_flags {
                                                 power settings of the GPU and of the bridges above */
         VFIOCTL_SNAPSHOT_BOARD = 1 << 7,   /**< what the board is called, and its sockets */
         VFIOCTL_SNAPSHOT_RESOURCES = 1 << 8, /**< processors, memory and huge pages of each NUMA node */
-        VFIOCTL_SNAPSHOT_ALL = (1 << 9) - 1,
+        VFIOCTL_SNAPSHOT_REACH = 1 << 9,     /**< how programs of the host reach each GPU */
+        VFIOCTL_SNAPSHOT_ALL = (1 << 10) - 1,
 };
 
 /**

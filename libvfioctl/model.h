@@ -57,6 +57,10 @@ enum card_key {
         CARD_POWER,
         CARD_VFS,
         CARD_GUEST,
+        CARD_GUEST_DRIVER,
+        CARD_WINDOWS_DRIVER,
+        CARD_ENCODER,
+        CARD_ENCODER_UNIT,
         CARD_HAND_OUT,
         CARD_DOCS,
         CARD_KEY_COUNT,
@@ -143,6 +147,13 @@ struct proof {
         char *reason; /* of a failure, or NULL */
 };
 
+/* How programs of the host reach a GPU; NULL: not at all so, or not known. */
+struct reach {
+        char *render; /* its render node, by the kernel's name */
+        char *uuid;   /* as ROCm or CUDA call it: "GPU-..." */
+        char *nvidia; /* the node of NVIDIA's own driver */
+};
+
 struct vfioctl_gpu {
         char *name;
         bool has_short_name;
@@ -151,9 +162,10 @@ struct vfioctl_gpu {
         char *identity;
         char *card;
         char *slot;
-        char *alias;                            /* from the configuration, or NULL */
-        bool is_ours;                           /* by the configuration */
-        enum vfioctl_mode idle;                 /* where it rests when no VM has it; NONE: not ours */
+        char *alias;            /* from the configuration, or NULL */
+        bool is_ours;           /* by the configuration */
+        enum vfioctl_mode idle; /* where it rests when no VM has it; NONE: not ours */
+        struct reach reach;
         const struct card_knowledge *knowledge; /* borrowed; NULL: nothing is known of such a card */
         unsigned int card_index;
         char card_address[VFIOCTL_ADDRESS_SIZE]; /* of the card's uppermost function */
@@ -309,6 +321,7 @@ struct vfioctl_snapshot {
         bool has_run;                        /* something was recorded since the host booted */
         bool has_holds;                      /* settings of some function are noted */
         bool has_vfio_driver;                /* vfio-pci is loaded */
+        bool has_kfd;                        /* amdgpu has its part for ROCm */
         struct vfioctl_function **functions; /* owned, ordered by address */
         size_t n_functions, allocated_functions;
         struct vfioctl_group **groups; /* owned */

@@ -58,6 +58,7 @@
 #define PATH_DEV         "/dev"
 #define PATH_DEV_NULL    PATH_DEV "/null"
 #define PATH_DEV_KVM     PATH_DEV "/kvm"
+#define PATH_DEV_KFD     PATH_DEV "/kfd"
 #define PATH_DEV_LOG     PATH_DEV "/log"
 #define PATH_DEV_VFIO    PATH_DEV "/vfio"
 #define PATH_LIB_MODULES "/lib/modules"

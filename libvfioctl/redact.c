@@ -316,6 +316,16 @@ int redact_cmdline(const struct redaction *redaction, const char *text, char **r
 #define CAP_VPD                0x03
 #define EXT_CAP_SERIAL         0x0003
 
+int redact_serial(struct redaction *redaction, const char *text, char **ret)
+{
+        size_t number;
+
+        if (redaction->is_off)
+                return util_copy(text, ret);
+        int r = number_of(redaction, text, strcspn(text, "\n"), &number);
+        return r < 0 ? r : util_format(ret, "%016zx\n", number);
+}
+
 static void clear_vpd(uint8_t *bytes, size_t size)
 {
         if (size < 256 || !(bytes[CONFIG_STATUS] & CONFIG_STATUS_HAS_CAPS))

@@ -22,6 +22,10 @@ void redaction_clear(struct redaction *redaction);
 /* MAC addresses and UUIDs; with `names` host names too. *ret is NUL-terminated, and the caller's to free. */
 int redact_text(struct redaction *redaction, const char *text, size_t size, bool names, char **ret);
 
+/* A serial number that is the whole of `text`: becomes a number of 16 digits; *ret is the caller's to free.
+ */
+int redact_serial(struct redaction *redaction, const char *text, char **ret);
+
 /* PCI configuration space: the Device Serial Number becomes a number, what VPD shows is cleared. */
 int redact_config_space(struct redaction *redaction, uint8_t *bytes, size_t size);
 

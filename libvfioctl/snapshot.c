@@ -8,6 +8,7 @@
 #include "knowledge.h"
 #include "names.h"
 #include "needs.h"
+#include "reach.h"
 #include "resources.h"
 #include "topology.h"
 #include "tried.h"
@@ -161,6 +162,7 @@ static struct vfioctl_gpu *gpu_free(struct vfioctl_gpu *gpu)
         free(gpu->card);
         free(gpu->slot);
         free(gpu->alias);
+        reach_clear(&gpu->reach);
         free(gpu);
         return NULL;
 }
@@ -579,6 +581,8 @@ VFIOCTL_EXPORT int vfioctl_snapshot_take_for(struct vfioctl_ctx *ctx, unsigned i
                 r = tried_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_BOARD)
                 r = board_read(ctx, snapshot);
+        if (r >= 0 && flags & VFIOCTL_SNAPSHOT_REACH)
+                r = reach_find(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_RESOURCES)
                 r = resources_read(ctx, snapshot);
         if (r >= 0 && flags & VFIOCTL_SNAPSHOT_HOLDERS)

@@ -77,7 +77,7 @@ static const struct verb verbs[] = {
         {"guest-notes", "VM", "what to do inside the guest",
          "Prints what the guest of this VM needs: its GPU's address there, kernel arguments, driver and "
          "display.",
-         0, 1, 1, NULL, NULL},
+         OPTION_GUEST, 1, 1, NULL, NULL},
         {"env", "[GPU...]", "what a service on the host needs to see its GPUs",
          "Prints what makes Ollama, a container or a unit see the GPUs that are the host's, and no others.",
          OPTION_FORMAT, 0, ANY_NUMBER, NULL, NULL},

@@ -72,7 +72,7 @@ static void print_known(const struct vfioctl_gpu *gpu)
 
         printf("known     %s\n", file ? file : "nothing of such a card");
         for (size_t i = 0; i < vfioctl_gpu_known_count(gpu); i++)
-                printf("  %-13s %s\n", vfioctl_gpu_known_name(gpu, i), vfioctl_gpu_known_value(gpu, i));
+                printf("  %-14s %s\n", vfioctl_gpu_known_name(gpu, i), vfioctl_gpu_known_value(gpu, i));
 }
 
 static struct json_object *known_json(const struct vfioctl_gpu *gpu)

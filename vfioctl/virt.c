@@ -30,6 +30,7 @@ int virt_load(struct virt_calls *ret)
             !resolve(calls.library, "vfioctl_virt_free", &calls.free) ||
             !resolve(calls.library, "vfioctl_virt_list", &calls.list) ||
             !resolve(calls.library, "vfioctl_virt_read", &calls.read) ||
+            !resolve(calls.library, "vfioctl_virt_look", &calls.look) ||
             !resolve(calls.library, "vfioctl_virt_define", &calls.define) ||
             !resolve(calls.library, "vfioctl_virt_start", &calls.start) ||
             !resolve(calls.library, "vfioctl_virt_create", &calls.create) ||
@@ -47,6 +48,9 @@ int virt_load(struct virt_calls *ret)
             !resolve(calls.library, "vfioctl_domain_tune", &calls.domain_tune) ||
             !resolve(calls.library, "vfioctl_domain_hostdev_count", &calls.hostdev_count) ||
             !resolve(calls.library, "vfioctl_domain_hostdev", &calls.hostdev) ||
+            !resolve(calls.library, "vfioctl_domain_hostdev_place", &calls.hostdev_place) ||
+            !resolve(calls.library, "vfioctl_domain_guest", &calls.guest) ||
+            !resolve(calls.library, "vfioctl_domain_guest_facts", &calls.guest_facts) ||
             !resolve(calls.library, "vfioctl_domain_hostdev_is_ours", &calls.hostdev_is_ours) ||
             !resolve(calls.library, "vfioctl_domain_add_gpu", &calls.add_gpu) ||
             !resolve(calls.library, "vfioctl_domain_remove_gpu", &calls.remove_gpu) ||

@@ -18,6 +18,7 @@ struct virt_calls {
         __typeof__(vfioctl_virt_free) *free;
         __typeof__(vfioctl_virt_list) *list;
         __typeof__(vfioctl_virt_read) *read;
+        __typeof__(vfioctl_virt_look) *look;
         __typeof__(vfioctl_virt_define) *define;
         __typeof__(vfioctl_virt_start) *start;
         __typeof__(vfioctl_virt_create) *create;
@@ -35,6 +36,9 @@ struct virt_calls {
         __typeof__(vfioctl_domain_tune) *domain_tune;
         __typeof__(vfioctl_domain_hostdev_count) *hostdev_count;
         __typeof__(vfioctl_domain_hostdev) *hostdev;
+        __typeof__(vfioctl_domain_hostdev_place) *hostdev_place;
+        __typeof__(vfioctl_domain_guest) *guest;
+        __typeof__(vfioctl_domain_guest_facts) *guest_facts;
         __typeof__(vfioctl_domain_hostdev_is_ours) *hostdev_is_ours;
         __typeof__(vfioctl_domain_add_gpu) *add_gpu;
         __typeof__(vfioctl_domain_remove_gpu) *remove_gpu;

@@ -380,6 +380,18 @@ static void run_read(struct call *call)
         (void)call->libvirt.virDomainFree(domain);
 }
 
+static void run_look(struct call *call)
+{
+        virDomainPtr domain = look_up(call);
+
+        if (!domain)
+                return;
+        call->answer.xml = call->libvirt.virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+        if (!call->answer.xml)
+                fail(call);
+        (void)call->libvirt.virDomainFree(domain);
+}
+
 /*
  * Without VIR_DOMAIN_DEFINE_VALIDATE: libvirt's schema refuses some definitions that libvirt wrote itself,
  * and what was valid before our edit stays so.
@@ -488,17 +500,28 @@ int connection_list(struct vfioctl_virt *virt, listed_fn listed, struct answer *
         return perform(virt, &call, CONNECTION_REPORT_DEADLINE, answer);
 }
 
-int connection_read(struct vfioctl_virt *virt, const char *name, struct answer *answer)
+static int ask_for(struct vfioctl_virt *virt, void (*run)(struct call *call), const char *name,
+                   struct answer *answer)
 {
         _cleanup_(call_freep) struct call *call = NULL;
 
-        int r = call_new(run_read, virt, &call);
+        int r = call_new(run, virt, &call);
         if (r < 0)
                 return r;
         r = util_copy(name, &call->name);
         if (r < 0)
                 return r;
         return perform(virt, &call, CONNECTION_REPORT_DEADLINE, answer);
+}
+
+int connection_read(struct vfioctl_virt *virt, const char *name, struct answer *answer)
+{
+        return ask_for(virt, run_read, name, answer);
+}
+
+int connection_look(struct vfioctl_virt *virt, const char *name, struct answer *answer)
+{
+        return ask_for(virt, run_look, name, answer);
 }
 
 int connection_define(struct vfioctl_virt *virt, const char *name, const char *old_xml, const char *new_xml,

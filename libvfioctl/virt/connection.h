@@ -89,6 +89,8 @@ int connection_open(const char *uri, bool read_only, unsigned int within, struct
 /* On failure the answer's lists are gone, as the thread may still be filling them. */
 int connection_list(struct vfioctl_virt *virt, listed_fn listed, struct answer *answer);
 int connection_read(struct vfioctl_virt *virt, const char *name, struct answer *answer);
+/* Of any VM, without secrets: a connection that only reads will do. */
+int connection_look(struct vfioctl_virt *virt, const char *name, struct answer *answer);
 int connection_define(struct vfioctl_virt *virt, const char *name, const char *old_xml, const char *new_xml,
                       struct answer *answer);
 int connection_start(struct vfioctl_virt *virt, const char *name, struct answer *answer);

@@ -401,29 +401,42 @@ VFIOCTL_EXPORT int vfioctl_virt_versions(struct vfioctl_virt *virt, struct vfioc
         return 0;
 }
 
+static int parse_answer(struct answer *answer, const struct vfioctl_virt *virt, const char *name,
+                        struct vfioctl_findings *findings, struct vfioctl_domain **ret)
+{
+        _cleanup_free_ char *error = NULL;
+
+        int r = vfioctl_domain_parse(answer->xml, strlen(answer->xml), ret, &error);
+        if (r >= 0 || r == -ENOMEM)
+                return r;
+        answer->failure = FAILURE_LIBVIRT;
+        answer->reason = util_steal(error);
+        return refuse_vm(findings, virt, name, answer);
+}
+
 VFIOCTL_EXPORT int vfioctl_virt_read(struct vfioctl_virt *virt, const char *name,
                                      struct vfioctl_findings *findings, struct vfioctl_domain **ret,
                                      char **ret_xml)
 {
         _cleanup_answer_ struct answer answer = {0};
-        _cleanup_(vfioctl_domain_freep) struct vfioctl_domain *domain = NULL;
-        _cleanup_free_ char *error = NULL;
 
         int r = connection_read(virt, name, &answer);
         if (r < 0)
                 return virt_explain(r, findings, virt, name, &answer);
-        r = vfioctl_domain_parse(answer.xml, strlen(answer.xml), &domain, &error);
-        if (r == -ENOMEM)
-                return r;
-        if (r < 0) {
-                answer.failure = FAILURE_LIBVIRT;
-                answer.reason = util_steal(error);
-                return refuse_vm(findings, virt, name, &answer);
-        }
-        *ret = util_steal(domain);
-        if (ret_xml)
+        r = parse_answer(&answer, virt, name, findings, ret);
+        if (r >= 0 && ret_xml)
                 *ret_xml = util_steal(answer.xml);
-        return 0;
+        return r;
+}
+
+VFIOCTL_EXPORT int vfioctl_virt_look(struct vfioctl_virt *virt, const char *name,
+                                     struct vfioctl_findings *findings, struct vfioctl_domain **ret)
+{
+        _cleanup_answer_ struct answer answer = {0};
+
+        int r = connection_look(virt, name, &answer);
+        return r < 0 ? virt_explain(r, findings, virt, name, &answer)
+                     : parse_answer(&answer, virt, name, findings, ret);
 }
 
 VFIOCTL_EXPORT int vfioctl_virt_define(struct vfioctl_virt *virt, const char *name, const char *old_xml,

@@ -69,6 +69,34 @@ const struct vfioctl_address *vfioctl_domain_hostdev(const struct vfioctl_domain
 /** Guest address of hostdev `index`, or NULL when the definition leaves it to libvirt. Since 0.1. */
 const struct vfioctl_address *vfioctl_domain_hostdev_guest(const struct vfioctl_domain *domain, size_t index);
 
+/** Bridges above a device of a guest, at most. Since 0.1. */
+#define VFIOCTL_GUEST_PATH_MAX 16
+/** Where a device is for the guest's firmware and kernel, which number buses by themselves. Since 0.1. */
+struct vfioctl_guest_place {
+        struct vfioctl_address address;
+        size_t n_path;
+        struct vfioctl_address path[VFIOCTL_GUEST_PATH_MAX]; /**< the bridges above, the root's side first */
+};
+/**
+ * Where the guest will see hostdev `index`, from the addresses of all PCI controllers. -ENODATA: libvirt has
+ * not placed it, or some controller, yet (a definition that libvirt gave is placed). -EINVAL: no such
+ * hostdev, or it is on a bus that the definition lacks; -ELOOP: bridges in a circle, or too many. -ENOMEM.
+ * Since 0.1.
+ */
+int vfioctl_domain_hostdev_place(const struct vfioctl_domain *domain, size_t index,
+                                 struct vfioctl_guest_place *ret);
+
+/** What a definition says of its guest; `os` is good until the definition is edited. Since 0.1. */
+struct vfioctl_guest_facts {
+        const char *os;        /**< ID in libosinfo's database ("http://microsoft.com/win/11"), or NULL */
+        bool has_display;      /**< an emulated one, besides GPUs */
+        bool has_uefi;         /**< */
+        bool has_secure_boot;  /**< asked for */
+        bool hides_kvm;        /**< <kvm><hidden state='on'/> */
+        bool hides_hypervisor; /**< the CPU feature of that name is off */
+};
+struct vfioctl_guest_facts vfioctl_domain_guest_facts(const struct vfioctl_domain *domain);
+
 /** True when our metadata says that we added hostdev `index`, edited or not. Since 0.1. */
 bool vfioctl_domain_hostdev_is_ours(const struct vfioctl_domain *domain, size_t index);
 
@@ -241,6 +269,13 @@ int vfioctl_virt_list(struct vfioctl_virt *virt, struct vfioctl_findings *findin
  */
 int vfioctl_virt_read(struct vfioctl_virt *virt, const char *name, struct vfioctl_findings *findings,
                       struct vfioctl_domain **ret, char **ret_xml);
+
+/**
+ * The same for a report, with a connection that only reads: without secrets, and of any VM, transient or with
+ * a managed save. "vm-unknown" is the only refusal. Since 0.1.
+ */
+int vfioctl_virt_look(struct vfioctl_virt *virt, const char *name, struct vfioctl_findings *findings,
+                      struct vfioctl_domain **ret);
 
 /**
  * Replaces the definition of VM `name` by `new_xml`, if it still reads `old_xml` (the text that

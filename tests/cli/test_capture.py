@@ -28,7 +28,8 @@ SECRETS = {
     "run/vfioctl/claims/0000:06:00.0": "5e4a1c77-1111-4222-8333-0123456789ab 0 0\nsekretvm\n",
 }
 FIT = ("fit", "--vcpus", "4", "--memory", "4G")
-NEVER = ["sekret", "jane", "10.9.8.7", "5e4a1c77", "525400", "52:54:00", "SN4711", "deadbeef", "efbeadde", "corp.example"]
+NEVER = ["sekret", "jane", "10.9.8.7", "5e4a1c77", "525400", "52:54:00", "SN4711", "deadbeef", "efbeadde", "corp.example",
+         "021500007d16735c", "021500006c9d4b13"]
 
 
 class Capture(Case):
@@ -48,7 +49,7 @@ class Capture(Case):
     def same(self, host, unpacked, *more):
         """What is seen of it, but for those who use it."""
         gpus = [gpu["name"] for gpu in host.gpus(fake=False)]
-        for args in (("list",), ("list", "--json"), ("tree", "--all"), ("tree", "--json"), ("check",), ("check", "--json"), ("config",), FIT, (*FIT, "--json"), *more, *[("show", gpu) for gpu in gpus],
+        for args in (("list",), ("list", "--json"), ("tree", "--all"), ("tree", "--json"), ("check",), ("check", "--json"), ("config",), ("env",), ("env", "--json"), FIT, (*FIT, "--json"), *more, *[("show", gpu) for gpu in gpus],
                      *[("show", gpu, "--json") for gpu in gpus]):
             here, there = host.cli(*args, fake=False), unpacked.cli(*args, fake=False)
             self.assertEqual((here.code, self.nameless(here.out, args).replace(host.root, ""), here.err.replace(host.root, "")),
@@ -57,7 +58,10 @@ class Capture(Case):
         return gpus
 
     def nameless(self, out, args):
-        """The tree begins with the host's name, which is not taken along."""
+        """The tree begins with the host's name, which is not taken along, and what is unique became numbers."""
+        if args[0] == "env":
+            met = {}
+            return re.sub(r"GPU-[0-9a-f-]+", lambda m: met.setdefault(m.group(0), f"GPU {len(met)}"), out)
         if args[0] != "tree":
             return out
         return re.sub(r'"host": .*', "", out) if "--json" in args else re.sub(r"\A\S+", "", out)
@@ -197,11 +201,26 @@ class Secrets(Capture):
         identities = [gpu["identity"] for gpu in unpacked.gpus(fake=False)]
         self.assertEqual(len(set(identities)), len(identities))
         self.assertEqual([gpu["identity"].rsplit(" ", 1)[1] for gpu in unpacked.gpus(fake=False) if gpu["name"] in ("1a", "1b")],
-                         ["0000000000000001", "0000000000000002"])
+                         ["0000000000000001", "0000000000000003"])  # 2 is the first one's unique_id
         for args in (("list",), ("check",)):
             self.assertEqual(host.cli(*args, fake=False).out, unpacked.cli(*args, fake=False).out)
         self.assertTrue(os.path.islink(unpacked.path("sys/class/net/enx020000000001")) or
                         [name for name in os.listdir(unpacked.path("sys/class/net")) if name.startswith("enx0200")])
+
+    def test_names_of_gpus(self):
+        """As unique as a serial number; two of them stay two."""
+        for topology, path in (("desktop-2xrtx3050", "proc/driver/nvidia/gpus/0000:0a:00.0/information"),
+                               ("x10drh-3xv340", "sys/bus/pci/devices/0000:06:00.0/unique_id")):
+            host = self.host(topology)
+            unpacked, _, _ = self.capture(host)
+            theirs = [gpu["uuid"] for gpu in unpacked.cli("env", "--json", fake=False).json["gpus"]]
+            ours = [gpu["uuid"] for gpu in host.cli("env", "--json").json["gpus"]]
+            self.assertEqual((len(set(theirs)), None in theirs), (len(ours), False))
+            self.assertFalse(set(theirs) & set(ours))
+            for uuid in ours:
+                self.assertNotIn(uuid.removeprefix("GPU-"), unpacked.read(path))
+            kept, _, _ = self.capture(host, "--with-serials")
+            self.assertEqual([gpu["uuid"] for gpu in kept.cli("env", "--json", fake=False).json["gpus"]], ours)
 
     def test_with_serials(self):
         host = self.seeded()

@@ -102,6 +102,24 @@ static void tune(const char *before, const struct vfioctl_tuning *how)
         (void)vfioctl_domain_free(domain);
 }
 
+/* A place in the guest is a path of bridges from bus 0 or another root, and an answer either way. */
+static void look_at_places(const struct vfioctl_domain *domain)
+{
+        for (size_t i = 0; i < vfioctl_domain_hostdev_count(domain); i++) {
+                struct vfioctl_guest_place place;
+                int r = vfioctl_domain_hostdev_place(domain, i, &place);
+                require(r == 0 || r == -ENODATA || r == -EINVAL || r == -ELOOP);
+                if (r < 0)
+                        continue;
+                require(place.n_path <= VFIOCTL_GUEST_PATH_MAX && place.address.domain == 0);
+                for (size_t k = 1; k < place.n_path; k++)
+                        require(place.path[k].bus > place.path[k - 1].bus);
+                if (place.n_path > 0)
+                        require(place.address.bus > place.path[place.n_path - 1].bus);
+        }
+        (void)vfioctl_domain_guest_facts(domain);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         _cleanup_free_ char *text = fuzz_text(data, size), *error = NULL, *before = NULL, *again = NULL;
@@ -123,6 +141,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(vfioctl_domain_parse(before, strlen(before), &second, NULL) == 0);
         require(vfioctl_domain_format(second, &again) == 0);
         require(strcmp(before, again) == 0);
+        look_at_places(domain);
         there_and_back(domain, before);
         make_of(domain, before);
         (void)vfioctl_domain_guest(domain);

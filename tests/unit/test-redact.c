@@ -37,6 +37,24 @@ static void test_text(void **state)
         redaction_clear(&redaction);
 }
 
+static void test_serial(void **state)
+{
+        static const char *const texts[][2] = {{"0215000012345678\n", "0000000000000001\n"},
+                                               {"02150000abcdef00\n", "0000000000000002\n"},
+                                               {"0215000012345678", "0000000000000001\n"},
+                                               {"", "0000000000000003\n"}};
+        struct redaction redaction = {.host = NULL};
+
+        (void)state;
+        for (size_t i = 0; i <= ELEMENTSOF(texts); i++) {
+                _cleanup_free_ char *shown = NULL;
+                redaction.is_off = i == ELEMENTSOF(texts);
+                assert_int_equal(redact_serial(&redaction, texts[redaction.is_off ? 0 : i][0], &shown), 0);
+                assert_string_equal(shown, texts[redaction.is_off ? 0 : i][redaction.is_off ? 0 : 1]);
+        }
+        redaction_clear(&redaction);
+}
+
 static void test_cmdline(void **state)
 {
         const struct redaction redaction = {.is_off = false};
@@ -149,9 +167,9 @@ static void test_dmi(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_text),     cmocka_unit_test(test_cmdline),
-                cmocka_unit_test(test_comments), cmocka_unit_test(test_config_space),
-                cmocka_unit_test(test_dmi),
+                cmocka_unit_test(test_text),         cmocka_unit_test(test_serial),
+                cmocka_unit_test(test_cmdline),      cmocka_unit_test(test_comments),
+                cmocka_unit_test(test_config_space), cmocka_unit_test(test_dmi),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What drivers hang below their functions: DRM, sound, block, net, vfio; and dev/."""
 
+import uuid
+import zlib
+
 from .tree import RW
 from .topology import DRM_DRIVERS, RENDER_DRIVERS
+
+
+def number_of(f):
+    """As unique as a serial number, and the same wherever the bus numbers are."""
+    return 0x02150000_00000000 + zlib.crc32(f.key.encode())
 
 
 class Classes:
@@ -74,10 +82,14 @@ class Classes:
             self.node(f, console, "vtconsole", "vtcon1")
             self.tree.attrs(console, {"name": "(M) frame buffer device"})
             self.tree.attrs(console, {"bind": 1}, RW)
+        if f.native == "amdgpu":
+            self.tree.put(f"{f.path}/unique_id", f"{number_of(f):016x}\n")
+            self.owned(f)["files"].append(f"{f.path}/unique_id")
         if f.native == "nvidia":
             n = self.count("nvidia")
             self.tree.put(f"proc/driver/nvidia/gpus/{f.address}/information",
-                          f"Model: \t\t {f.spec.get('name', '')}\nBus Location: \t {f.address}\nDevice Minor: \t {n}\n")
+                          f"Model: \t\t {f.spec.get('name', '')}\nBus Location: \t {f.address}\nDevice Minor: \t {n}\n"
+                          f"GPU UUID: \t GPU-{uuid.UUID(int=number_of(f))}\n")
             self.owned(f)["dirs"].append(f"proc/driver/nvidia/gpus/{f.address}")
             self.tree.put(f"dev/nvidia{n}", "", RW)
             self.owned(f)["files"].append(f"dev/nvidia{n}")
