@@ -243,6 +243,10 @@ class Beside(Fit):
         self.with_vms(vm("set", vcpus=2, cpuset="2,30"))
         self.assertEqual([node["free_cores"] for node in self.free()], [11, 12])
 
+    def test_a_core_for_each_vcpu(self):
+        self.with_vms(vm("pairs", vcpus=2, pins=("2,30", "3,31")))
+        self.assertEqual(self.free()[0]["free_cpus"], "4-13,32-41")
+
     def test_pins_on_the_first_core(self):
         self.with_vms(vm("bold", vcpus=2, pins=("0", "28")))
         self.assertEqual(self.free()[0]["host_cpus"], "0-1,28-29", "processor 0 is the host's all the same")
