@@ -305,7 +305,8 @@ static int run(struct vfioctl_fit *fit)
                 r = fit_one(fit, i, &fits);
                 fit->n_placed += r >= 0 && fits;
         }
-        if (r >= 0)
+        /* What would be faster is of no use to who is short of something. */
+        if (r >= 0 && fits)
                 r = fit_tell_pages(fit);
         return r < 0 ? r : note_left(fit);
 }
