@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "assignment.h"
 #include "diff.h"
+#include "placing.h"
 #include "tuning.h"
 
 #define MANY 64 /* GPUs of one VM */
@@ -148,20 +149,16 @@ static int place(struct tuned *tuned)
         int r = assignment->calls.domain_share(target->domain, &share, &pinned);
         if (r < 0)
                 return complain_errno(r, "nothing was changed");
-        struct vfioctl_fit_request request = {
-                .vms = 1,
-                .vcpus = options->vcpus ? options->vcpus : share.vcpus,
-                .memory = options->memory ? options->memory : share.memory,
-                .pages = pages_wanted(tuned, pages),
-                .gpus = (unsigned int)tuned->n_gpus,
-                .named = tuned->gpus,
-                .n_named = tuned->n_gpus,
-                .vm = target->name,
-                .with_fallback = true,
-                .placement = vfioctl_ctx_placement(assignment->cli->ctx),
-                .host_cores = vfioctl_ctx_host_cores(assignment->cli->ctx),
-                .host_memory = vfioctl_ctx_host_memory(assignment->cli->ctx),
-        };
+        struct vfioctl_fit_request request;
+        placing_request(assignment->cli, &request);
+        request.vcpus = request.vcpus ? request.vcpus : share.vcpus;
+        request.memory = request.memory ? request.memory : share.memory;
+        request.pages = pages_wanted(tuned, pages);
+        request.gpus = (unsigned int)tuned->n_gpus;
+        request.named = tuned->gpus;
+        request.n_named = tuned->n_gpus;
+        request.vm = target->name;
+        request.with_fallback = true;
 
         if (request.memory == 0) {
                 complain("the memory of %s cannot be read; tell how much it is to be: --memory SIZE",
@@ -247,8 +244,9 @@ static int finish(struct tuned *tuned)
 
 int verb_tune(struct cli *cli)
 {
-        struct tuned tuned = {
-                .assignment = {.cli = cli, .snapshot_more = TUNING_SNAPSHOT, .add_json = add_json}};
+        struct tuned tuned = {.assignment = {.cli = cli,
+                                             .snapshot_more = PLACING_FLAGS | TUNING_SNAPSHOT,
+                                             .add_json = add_json}};
 
         int code = assignment_open(cli, &tuned.assignment);
         if (code == 0)
