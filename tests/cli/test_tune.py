@@ -201,6 +201,8 @@ class Samples(Tune):
         self.says(self.tuned(name="vm2")[1], "guest-machine", "i440fx")
         self.libvirt(sample("cells.xml"))
         self.says(self.tuned(name="cells")[1], "guest-cells")
+        self.libvirt(sample("virt-install.xml"))
+        self.says(self.tuned(name="win11")[1], "guest-secure-boot", "does not let the driver")
         self.libvirt(vm())
         self.says(self.tuned()[1], "guest-os", "--os windows")
 
