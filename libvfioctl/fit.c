@@ -228,6 +228,9 @@ static int place_vm(struct vfioctl_fit *fit, struct fit_vm *vm, const struct can
 /* Each node that has GPUs for it, and what else it lacks there. */
 static int refuse_vm(struct vfioctl_fit *fit, const struct fit_vm *vm, const struct candidate *best)
 {
+        /* With a fallback no more than pages are a matter of single nodes. */
+        unsigned int counts =
+                fit->request.with_fallback ? LACKS_PAGES : LACKS_CORES | LACKS_MEMORY | LACKS_PAGES;
         node_set named;
         int r = 0;
 
@@ -241,7 +244,7 @@ static int refuse_vm(struct vfioctl_fit *fit, const struct fit_vm *vm, const str
                 return fit_tell_lack(fit, vm->label, &all, LACKS_MEMORY, VFIOCTL_REFUSAL);
         }
         if (cpu_set_count(&best->nodes) > 1)
-                return fit_tell_lack(fit, vm->label, &best->nodes, best->lack, VFIOCTL_REFUSAL);
+                return fit_tell_lack(fit, vm->label, &best->nodes, best->lack & counts, VFIOCTL_REFUSAL);
         named_nodes(fit, &named);
         for (size_t i = 0; r >= 0 && i < fit->n_nodes; i++) {
                 struct candidate here = {.is_there = false};
@@ -251,7 +254,7 @@ static int refuse_vm(struct vfioctl_fit *fit, const struct fit_vm *vm, const str
                 cpu_set_add(&node, (unsigned int)i);
                 try_place(fit, vm, &node, best->asked < 0 ? -1 : fit->nodes[i].resources->number, &here);
                 if (here.is_there)
-                        r = fit_tell_lack(fit, vm->label, &node, here.lack, VFIOCTL_REFUSAL);
+                        r = fit_tell_lack(fit, vm->label, &node, here.lack & counts, VFIOCTL_REFUSAL);
         }
         return r;
 }

@@ -307,10 +307,12 @@ static void test_fallback(void **state)
 
         /* Huge pages that were asked for are no matter of taste. */
         wanted.memory = 16 * GIB;
+        wanted.vcpus = 14;
         wanted.pages = VFIOCTL_PAGES_1G;
         none = fit(NULL, &wanted, &dump);
         assert_int_equal(vfioctl_fit_count(none), 0);
         assert_contains(dump, "refusal no-pages");
+        assert_lacks(dump, "no-cores");
         (void)vfioctl_fit_free(none);
         free(dump);
 
