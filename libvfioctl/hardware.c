@@ -98,3 +98,36 @@ VFIOCTL_EXPORT int vfioctl_snapshot_node_package(const struct vfioctl_snapshot *
 {
         return index < snapshot->board.n_nodes ? snapshot->board.nodes[index].package : -1;
 }
+
+VFIOCTL_EXPORT uint64_t vfioctl_gpu_large_bars(const struct vfioctl_gpu *gpu)
+{
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < gpu->n_functions; i++)
+                for (size_t k = 0; k < ELEMENTSOF(gpu->functions[i]->bars); k++)
+                        if (gpu->functions[i]->bars[k].is_64bit)
+                                sum += gpu->functions[i]->bars[k].size;
+        return sum;
+}
+
+/* PcdPciMmio64Size of OvmfPkg: what OVMF has before edk2-stable202211, and where it cannot see the processor.
+ */
+#define WINDOW (32ull << 30)
+
+/* BARs in a window are aligned to their size: the sum rounded up to a power of two has room. */
+VFIOCTL_EXPORT uint64_t vfioctl_bar_window(uint64_t sum)
+{
+        uint64_t window = WINDOW;
+
+        if (sum <= WINDOW)
+                return 0;
+        while (window < sum && window < 1ull << 62)
+                window *= 2;
+        return window;
+}
+
+/* What IOMMU it has is the firmware's or the processor's to tell: facts_kernel.c. */
+VFIOCTL_EXPORT bool vfioctl_snapshot_host_is_amd(const struct vfioctl_snapshot *snapshot)
+{
+        return snapshot->facts.iommu == IOMMU_AMD;
+}

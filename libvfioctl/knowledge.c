@@ -38,7 +38,8 @@ static const struct key {
         [CARD_VENDOR_RESET] = {"AttrVendorReset", "vendor-reset", VALUE_WORD, "needed untested no"},
         [CARD_POWER] = {"AttrPower", "power", VALUE_WORD, "hold leave"},
         [CARD_VFS] = {"AttrVfs", "vfs", VALUE_WORD, "refuse"},
-        [CARD_GUEST] = {"AttrGuest", "guest", VALUE_WORDS, "headless keep-hypervisor"},
+        [CARD_GUEST] = {"AttrGuest", "guest", VALUE_WORDS,
+                        "headless keep-hypervisor no-secure-boot hide-kvm rom-on rom-off"},
         [CARD_HAND_OUT] = {"AttrHandOut", "hand-out", VALUE_WORD, "never"},
         [CARD_DOCS] = {"AttrDocs", "docs", VALUE_ANCHOR, NULL},
 };
@@ -305,6 +306,11 @@ bool knowledge_collides(const struct card_knowledge *a, const struct card_knowle
 const char *gpu_known(const struct vfioctl_gpu *gpu, enum card_key key)
 {
         return gpu->knowledge ? gpu->knowledge->values[key] : NULL;
+}
+
+VFIOCTL_EXPORT bool vfioctl_gpu_guest_wants(const struct vfioctl_gpu *gpu, const char *word)
+{
+        return words_have(gpu_known(gpu, CARD_GUEST), word, strlen(word));
 }
 
 static size_t known_at(const struct vfioctl_gpu *gpu, size_t index)

@@ -56,6 +56,22 @@ const char *vfioctl_gpu_known_file(const struct vfioctl_gpu *gpu);
 size_t vfioctl_gpu_known_count(const struct vfioctl_gpu *gpu);
 const char *vfioctl_gpu_known_name(const struct vfioctl_gpu *gpu, size_t index);
 const char *vfioctl_gpu_known_value(const struct vfioctl_gpu *gpu, size_t index);
+/** Whether its VM has to know this of it, a word of *AttrGuest*: "no-secure-boot" for example. Since 0.1. */
+bool vfioctl_gpu_guest_wants(const struct vfioctl_gpu *gpu, const char *word);
+
+/** The host's processors are AMD's: VFIOCTL_SNAPSHOT_FACTS. Since 0.1. */
+bool vfioctl_snapshot_host_is_amd(const struct vfioctl_snapshot *snapshot);
+
+/* ---- the VM's room for its BARs ---------------------------------------------------------------------- */
+
+/** Bytes of the 64-bit BARs of all its functions: VFIOCTL_SNAPSHOT_DETAILS. Since 0.1. */
+uint64_t vfioctl_gpu_large_bars(const struct vfioctl_gpu *gpu);
+/**
+ * The window for 64-bit BARs of so many bytes together that a VM's firmware has to be told of: a power of
+ * two; 0 when they have room in what it has anyway. Since 0.1.
+ */
+uint64_t vfioctl_bar_window(uint64_t sum);
+
 /* ---- trying ---------------------------------------------------------------------------------------- */
 
 /** False when its configuration space reads all ones: it does not answer. VFIOCTL_SNAPSHOT_DETAILS. Since
@@ -111,6 +127,13 @@ size_t vfioctl_snapshot_node_count(const struct vfioctl_snapshot *snapshot);
  * node, or not known, as for a node of memory alone. Since 0.1. */
 int vfioctl_snapshot_node_number(const struct vfioctl_snapshot *snapshot, size_t index);
 int vfioctl_snapshot_node_package(const struct vfioctl_snapshot *snapshot, size_t index);
+
+/**
+ * What stands against handing a USB controller out: it is none, the host needs it, its IOMMU group has
+ * others, a VM (`vms` may be NULL) has it. -ENOMEM, -EMFILE. Since 0.1.
+ */
+int vfioctl_check_usb_controller(struct vfioctl_ctx *ctx, const struct vfioctl_vms *vms,
+                                 const struct vfioctl_address *address, struct vfioctl_findings *findings);
 
 /* ---- the host ------------------------------------------------------------------------------------ */
 

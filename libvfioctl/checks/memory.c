@@ -4,9 +4,6 @@
 
 #define MIB (1ull << 20)
 #define GIB (1ull << 30)
-/* PcdPciMmio64Size of OvmfPkg: what OVMF has before edk2-stable202211, and where it cannot see the processor.
- */
-#define WINDOW (32 * GIB)
 
 static int check_unset(const struct vfioctl_gpu *gpu, const struct vfioctl_function *function,
                        struct vfioctl_findings *findings)
@@ -85,27 +82,6 @@ int check_memory(const struct vfioctl_gpu *gpu, struct vfioctl_findings *finding
 
 /* ---- the VM's 64-bit window ---- */
 
-static uint64_t large_bars(const struct vfioctl_gpu *gpu)
-{
-        uint64_t sum = 0;
-
-        for (size_t i = 0; i < gpu->n_functions; i++)
-                for (size_t k = 0; k < 6; k++)
-                        if (gpu->functions[i]->bars[k].is_64bit)
-                                sum += gpu->functions[i]->bars[k].size;
-        return sum;
-}
-
-/* A window is a power of two, and BARs in it are aligned to their size: the sum rounded up has room. */
-static uint64_t window_for(uint64_t sum)
-{
-        uint64_t window = WINDOW;
-
-        while (window < sum && window < 1ull << 62)
-                window *= 2;
-        return window;
-}
-
 static int add_window(struct vfioctl_finding finding, uint64_t sum, const char *who,
                       struct vfioctl_findings *findings)
 {
@@ -114,7 +90,7 @@ static int add_window(struct vfioctl_finding finding, uint64_t sum, const char *
         int r = util_format(&fix,
                             "<qemu:arg value='-fw_cfg'/><qemu:arg "
                             "value='name=opt/ovmf/X-PciMmio64Mb,string=%llu'/>",
-                            (unsigned long long)(window_for(sum) / MIB));
+                            (unsigned long long)(vfioctl_bar_window(sum) / MIB));
         finding.severity = VFIOCTL_NOTE;
         finding.code = "bar-window";
         finding.fix = fix;
@@ -129,10 +105,10 @@ static int add_window(struct vfioctl_finding finding, uint64_t sum, const char *
 int check_window(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
                  struct vfioctl_findings *findings)
 {
-        uint64_t sum = large_bars(gpu);
+        uint64_t sum = vfioctl_gpu_large_bars(gpu);
 
         (void)snapshot;
-        if (sum <= WINDOW)
+        if (vfioctl_bar_window(sum) == 0)
                 return 0;
         return add_window(
                 (struct vfioctl_finding){.gpu = gpu->functions[0]->text, .culprit = gpu->functions[0]->text},
@@ -150,11 +126,11 @@ int check_windows(const struct vfioctl_snapshot *snapshot, const struct vfioctl_
                 size_t count = 0;
                 for (size_t k = 0; k < snapshot->n_gpus; k++)
                         if (vfioctl_vms_has_gpu(vms, i, snapshot->gpus[k])) {
-                                sum += large_bars(snapshot->gpus[k]);
+                                sum += vfioctl_gpu_large_bars(snapshot->gpus[k]);
                                 count++;
                         }
                 /* That one alone is too large is told of that one. */
-                if (sum <= WINDOW || count < 2)
+                if (vfioctl_bar_window(sum) == 0 || count < 2)
                         continue;
                 r = util_format(&who, "the GPUs of VM %s have", vfioctl_vms_name(vms, i));
                 if (r >= 0)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <libxml/SAX2.h>
 #include <libxml/parser.h>
 #include <libxml/xmlsave.h>
 
@@ -69,7 +70,8 @@ static void refuse_doctype(void *userdata, const xmlChar *name, const xmlChar *e
         (void)name;
         (void)external;
         (void)system;
-        if (!complaint->text && util_format(&complaint->text, "a DOCTYPE is not allowed") < 0)
+        if (!complaint->text && util_format(&complaint->text, "line %d: a DOCTYPE is not allowed",
+                                            xmlSAX2GetLineNumber(parser)) < 0)
                 complaint->no_memory = true;
         xmlStopParser(parser);
 }
@@ -246,9 +248,9 @@ static int read_hugepages(const xmlNode *root, struct vfioctl_hugepages *ret)
         int r = child_text(root, "memory", &text);
         if (r < 0)
                 return r;
-        if (!text || util_parse_u64(text, 10, UINT64_MAX >> 21, &found.memory) < 0)
+        if (!text || util_parse_u64(text, 10, UINT64_MAX >> 31, &found.memory) < 0)
                 return 0;
-        if (page && xml_number(page, "size", UINT64_MAX >> 21, &found.size) < 0)
+        if (page && xml_number(page, "size", UINT64_MAX >> 31, &found.size) < 0)
                 return 0;
         found.size *= domain_unit_kib(xml_attribute(page, "unit"));
         found.memory *= unit;
@@ -282,14 +284,15 @@ static int parse_domain(const char *xml, size_t size, struct vfioctl_domain **re
 
         const xmlNode *root = xmlDocGetRootElement(domain->document);
         if (!root || root->ns || !util_equal((const char *)root->name, "domain")) {
-                r = util_format(ret_error, "the root element is not <domain>");
+                r = util_format(ret_error, "line %ld: the root element is not <domain>",
+                                root ? xmlGetLineNo(root) : 1);
                 return r < 0 ? r : -EINVAL;
         }
         r = child_text(root, "name", &domain->name);
         if (r < 0)
                 return r;
         if (!domain->name) {
-                r = util_format(ret_error, "the domain has no <name>");
+                r = util_format(ret_error, "line %ld: the domain has no <name>", xmlGetLineNo(root));
                 return r < 0 ? r : -EINVAL;
         }
         r = child_text(root, "uuid", &domain->uuid);

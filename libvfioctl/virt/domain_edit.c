@@ -47,14 +47,6 @@ static bool was_created(const xmlNode *gpus, const char *what)
         return created && strstr(created, what);
 }
 
-static bool is_empty(const xmlNode *node)
-{
-        for (const xmlNode *child = node ? node->children : NULL; child; child = child->next)
-                if (!xmlIsBlankNode(child))
-                        return false;
-        return true;
-}
-
 static int new_gpus(xmlNode **ret)
 {
         _cleanup_(xml_freep) xmlNode *gpus = xml_new(NULL, "gpus");
@@ -191,7 +183,9 @@ int domain_copy(const struct vfioctl_domain *domain, struct vfioctl_domain **ret
         int r = vfioctl_domain_format(domain, &text);
         if (r < 0)
                 return r;
-        return vfioctl_domain_parse(text, strlen(text), ret, NULL);
+        /* What we wrote can be read: else it is what libxml2 left out when memory ran out. */
+        r = vfioctl_domain_parse(text, strlen(text), ret, NULL);
+        return r == -EINVAL ? -ENOMEM : r;
 }
 
 /* Takes the edited content over; the name and the UUID stay where callers have them. */
@@ -290,9 +284,9 @@ static int tidy(struct vfioctl_domain *domain)
         bool created_metadata = was_created(gpus, "metadata"), created_devices = was_created(gpus, "devices");
         xmlNode *metadata = gpus->parent, *devices = xml_child(root, "devices", NULL);
         r = xml_remove(gpus);
-        if (r >= 0 && created_metadata && is_empty(metadata))
+        if (r >= 0 && created_metadata && xml_is_empty(metadata))
                 r = xml_remove(metadata);
-        if (r >= 0 && created_devices && devices && is_empty(devices))
+        if (r >= 0 && created_devices && devices && xml_is_empty(devices))
                 r = xml_remove(devices);
         return r;
 }

@@ -44,7 +44,7 @@ static bool is_pci_controller(const xmlNode *node)
  * libvirt's own choice (qemuDomainMachineIsI440FX) where the definition does not say it by its controllers.
  * "pc-q35-7.2" begins like the names of an i440fx.
  */
-static bool has_pcie(const struct vfioctl_domain *domain)
+bool domain_has_pcie(const struct vfioctl_domain *domain)
 {
         const xmlNode *root = xmlDocGetRootElement(domain->document);
         bool pci_root = false;
@@ -228,7 +228,7 @@ int domain_take_place(struct vfioctl_domain *domain, xmlNode *gpus, struct vfioc
         unsigned int place;
         int r;
 
-        if (!has_pcie(domain)) {
+        if (!domain_has_pcie(domain)) {
                 r = take_slot(domain, &place);
                 if (r < 0)
                         return r;

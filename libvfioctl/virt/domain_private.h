@@ -95,4 +95,21 @@ uint8_t domain_slot_functions(const struct vfioctl_domain *domain, const struct 
 /* Takes away our unused ports at the end, and notes in `gpus` which are left. 0 or -ENOMEM. */
 int domain_drop_ports(struct vfioctl_domain *domain, xmlNode *gpus);
 
+bool domain_has_pcie(const struct vfioctl_domain *domain);
+
+/* ---- elements where libvirt has them (domain_order.c); 0 or -ENOMEM ---- */
+
+/* Puts a tree where libvirt writes such elements; it is the document's then, and NULL. */
+int domain_put(xmlNode *parent, xmlNode **node);
+/* The child of this name, which is made when there is none. */
+int domain_ensure(xmlNode *parent, const char *name, xmlNode **ret);
+/* <name attribute='value'/> below `parent`; what else it says stays. */
+int domain_say(xmlNode *parent, const char *name, const char *attribute, const char *value);
+/* Takes it out, and its parent when nothing else was in it. */
+int domain_drop(xmlNode *node);
+int domain_drop_all(xmlNode *parent, const char *name);
+
+/* Writes into the metadata what runs in it, where that says otherwise (domain_guest.c). 0 or -ENOMEM. */
+int domain_set_guest(struct vfioctl_domain *domain, enum vfioctl_guest guest);
+
 #endif

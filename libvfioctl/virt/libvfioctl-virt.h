@@ -144,11 +144,14 @@ struct vfioctl_domain_move {
 int vfioctl_domain_move_gpus(struct vfioctl_domain *domain, const struct vfioctl_domain_move *moves,
                              size_t n);
 
-/* ---- a VM that is made, or brought up to standard; pure -------------------------------------------------
- */
+/* ---- a VM that is made, or brought up to standard; pure -------------------------------------------- */
 
-/** What runs in a VM, from <libosinfo:os id=...> of its metadata, or its hyperv features. Since 0.1. */
+/** What runs in a VM. Since 0.1. */
 enum vfioctl_guest { VFIOCTL_GUEST_OTHER, VFIOCTL_GUEST_LINUX, VFIOCTL_GUEST_WINDOWS };
+/**
+ * It is told by <libosinfo:os id=...> of the metadata, as virt-install writes it; without that, a VM with
+ * Hyper-V's features is a Windows. Else, and for other systems: OTHER. Since 0.1.
+ */
 enum vfioctl_guest vfioctl_domain_guest(const struct vfioctl_domain *domain);
 
 /** A display besides the GPU. Since 0.1. */
@@ -160,25 +163,31 @@ enum vfioctl_display {
 
 /** What a VM with GPUs is to be like. Since 0.1. */
 struct vfioctl_tuning {
-        bool kvm;                          /**< false: emulation, which knows no host-passthrough */
-        enum vfioctl_guest guest;          /**< OTHER: what the definition says */
-        unsigned int vcpus;                /**< 0: as they are */
-        uint64_t memory;                   /**< KiB; 0: as it is */
-        const struct vfioctl_place *place; /**< NULL: no pins, nodes or huge pages are touched */
+        bool kvm; /**< for a type that is neither kvm nor qemu: not emulated, which knows no host-passthrough
+                   */
+        enum vfioctl_guest guest; /**< what runs in it, noted in the metadata; OTHER: what that says */
+        unsigned int vcpus;       /**< 0: as they are */
+        uint64_t memory;          /**< KiB; 0: as it is */
+        /** For as many vCPUs as it will have; NULL: no pins, nodes or huge pages are touched. */
+        const struct vfioctl_place *place;
+        bool keeps_pages; /**< huge pages stay as they are, whatever the place says */
         enum vfioctl_display display;
         uint64_t large_bars;   /**< bytes of 64-bit BARs of all its GPUs */
         bool hides_kvm;        /**< a driver of the guest wants no hypervisor: NVIDIA's before R465 */
-        bool keeps_hypervisor; /**< a driver of the guest asks for it: AMD's. An earlier "off" is taken away
-                                */
+        bool keeps_hypervisor; /**< one asks for it: AMD's. An earlier "off" is taken away */
+        bool topoext;          /**< the host is AMD's: siblings need that CPU feature said */
         const char *rom;       /**< "on", "off" for <rom bar=...> of its GPUs; NULL: as it is */
         bool has_audio;        /**< a GPU brings a sound card: emulated ones are no use */
 };
 
 /**
- * Brings a definition to the standard that `tuning` describes: cputune, numatune, memoryBacking, cpu,
- * features, clock, rom, memballoon, iothreads of virtio disks. What it does not own stays to the byte; done
- * twice, the second time changes nothing. What stands in the way (several guest NUMA cells, i440fx, ...)
- * stays, and is told as a note in `findings`. -EINVAL, -ENOMEM; the definition is unchanged then. Since 0.1.
+ * Brings a definition to the standard that `tuning` describes: cputune, numatune, huge pages, cpu, features,
+ * clock, pm, rom, memballoon, iothreads of virtio disks, the 64-bit window, and the display as far as that is
+ * asked for. What it does not own stays to the byte; done twice, the second time changes nothing. What stands
+ * in the way (several guest NUMA cells, i440fx, ...) stays, and is told as a note in `findings` (may be
+ * NULL). -EPERM and a refusal "guest-cells" when vCPUs or memory cannot be changed; -EINVAL for a place of
+ * another number of vCPUs, or a number of vCPUs in the definition that cannot be read; -ENOMEM. The
+ * definition is unchanged then. Since 0.1.
  */
 int vfioctl_domain_tune(struct vfioctl_domain *domain, const struct vfioctl_tuning *tuning,
                         struct vfioctl_findings *findings);
@@ -271,5 +280,7 @@ int vfioctl_virt_versions(struct vfioctl_virt *virt, struct vfioctl_findings *fi
 #ifdef __cplusplus
 }
 #endif
+
+#include "libvfioctl-make.h"
 
 #endif

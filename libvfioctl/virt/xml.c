@@ -132,13 +132,13 @@ static int add_text_before(xmlNode *node, const char *text)
         return 0;
 }
 
-/* Indents what is in a tree of our own; it has no text yet. */
+/* Indents what is in a tree of our own; what has text has nothing else. */
 static int indent_children(xmlNode *node, const char *line, const char *unit)
 {
         _cleanup_free_ char *inner = NULL;
         int r;
 
-        if (!node->children)
+        if (!node->children || node->children->type == XML_TEXT_NODE)
                 return 0;
         r = util_format(&inner, "%s%s", line, unit);
         if (r < 0)
@@ -229,6 +229,113 @@ int xml_remove(xmlNode *node)
         xmlFreeNode(node);
         if (before && before->type == XML_TEXT_NODE && behind && behind->type == XML_TEXT_NODE)
                 return xmlTextMerge(before, behind) ? 0 : -ENOMEM;
+        return 0;
+}
+
+int xml_insert_before(xmlNode *next, xmlNode *node)
+{
+        _cleanup_free_ char *line = NULL;
+
+        int r = util_copy(text_last_line(next->prev), &line);
+        if (r < 0)
+                return r;
+        _cleanup_(xml_freep) xmlNode *space = line ? xmlNewText((const xmlChar *)line) : NULL;
+        if (line) {
+                if (!space)
+                        return -ENOMEM;
+                r = indent_children(node, line, indent_unit(next));
+                if (r < 0)
+                        return r;
+        }
+        if (!xmlAddPrevSibling(next, node))
+                return -ENOMEM;
+        if (space && xmlAddPrevSibling(next, space))
+                space = NULL;
+        return 0;
+}
+
+int xml_append(xmlNode *parent, xmlNode *node)
+{
+        const char *line = NULL;
+
+        for (const xmlNode *n = parent->prev; !parent->children && n && !line; n = n->prev)
+                line = text_last_line(n);
+        if (line) {
+                xmlNode *end = xmlNewText((const xmlChar *)line);
+                if (!end)
+                        return -ENOMEM;
+                if (!xmlAddChild(parent, end)) {
+                        xmlFreeNode(end);
+                        return -ENOMEM;
+                }
+        }
+        return xml_insert(parent, NULL, node);
+}
+
+bool xml_is_empty(const xmlNode *node)
+{
+        for (const xmlNode *child = node ? node->children : NULL; child; child = child->next)
+                if (!xmlIsBlankNode(child))
+                        return false;
+        return true;
+}
+
+int xml_text(const xmlNode *node, char **ret)
+{
+        char *copy = NULL, *text = (char *)xmlNodeGetContent(node);
+
+        if (!text)
+                return -ENOMEM;
+        int r = util_copy(util_trim(text + strspn(text, " \t\n")), &copy);
+        xmlFree(text);
+        if (r >= 0)
+                *ret = copy;
+        return r;
+}
+
+int xml_set_text(xmlNode *node, const char *text)
+{
+        _cleanup_free_ char *now = NULL;
+
+        int r = xml_text(node, &now);
+        if (r < 0)
+                return r;
+        if (util_equal(now, text))
+                return 0;
+        for (xmlNode *child = node->children, *next; child; child = next) {
+                next = child->next;
+                if (child->type == XML_COMMENT_NODE)
+                        continue;
+                xmlUnlinkNode(child);
+                xmlFreeNode(child);
+        }
+        xmlNode *fresh = xmlNewText((const xmlChar *)text);
+        if (!fresh)
+                return -ENOMEM;
+        if (!xmlAddChild(node, fresh)) {
+                xmlFreeNode(fresh);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+void xml_unset(xmlNode *node, const char *name)
+{
+        (void)xmlUnsetProp(node, (const xmlChar *)name);
+}
+
+int xml_clear(xmlNode *node)
+{
+        for (xmlNode *child = xmlFirstElementChild(node); child; child = xmlFirstElementChild(node)) {
+                int r = xml_remove(child);
+                if (r < 0)
+                        return r;
+        }
+        while (xml_is_empty(node) && node->children) {
+                xmlNode *blank = node->children;
+                xmlUnlinkNode(blank);
+                xmlFreeNode(blank);
+        }
         return 0;
 }
 

@@ -43,6 +43,27 @@ int xml_set(xmlNode *node, const char *name, const char *format, ...) _printf_(3
  */
 int xml_insert(xmlNode *parent, xmlNode *after, xmlNode *node);
 
+/*
+ * The same behind the last child that is an element or a comment; a parent that has nothing in it is opened,
+ * with its end on a line of its own where the parent is.
+ */
+int xml_append(xmlNode *parent, xmlNode *node);
+
+/* The same in front of `next`, an element. */
+int xml_insert_before(xmlNode *next, xmlNode *node);
+
+/* Whether nothing but blanks is in it; NULL is empty. */
+bool xml_is_empty(const xmlNode *node);
+
+/* The text of an element, without blanks around it, the caller's to free; "" when it has none. */
+int xml_text(const xmlNode *node, char **ret);
+/* Sets the text of an element that has no others in it; one that is equal stays as it is. 0 or -ENOMEM. */
+int xml_set_text(xmlNode *node, const char *text);
+
+/* Takes an attribute away, and the elements in a node. */
+void xml_unset(xmlNode *node, const char *name);
+int xml_clear(xmlNode *node);
+
 /* Takes out and frees `node` and the line break and indentation in front of it. 0 or -ENOMEM. */
 int xml_remove(xmlNode *node);
 
