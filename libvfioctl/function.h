@@ -19,6 +19,10 @@ int snapshot_load_function(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *sna
                            const struct vfioctl_address *address, unsigned int parts,
                            struct vfioctl_function **ret);
 
+/* The IOMMU group with its members; borrowed from the snapshot. */
+int snapshot_load_group(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, int number,
+                        struct vfioctl_group **ret);
+
 /* Reads, with a deadline for each, what takes the device lock: driver_override of every GPU's functions. */
 int functions_read_locked(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot);
 

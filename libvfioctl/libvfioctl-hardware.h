@@ -128,6 +128,13 @@ size_t vfioctl_snapshot_node_count(const struct vfioctl_snapshot *snapshot);
 int vfioctl_snapshot_node_number(const struct vfioctl_snapshot *snapshot, size_t index);
 int vfioctl_snapshot_node_package(const struct vfioctl_snapshot *snapshot, size_t index);
 
+/**
+ * What stands against handing a USB controller out: it is none, the host needs it, its IOMMU group has
+ * others, a VM (`vms` may be NULL) has it. -ENOMEM, -EMFILE. Since 0.1.
+ */
+int vfioctl_check_usb_controller(struct vfioctl_ctx *ctx, const struct vfioctl_vms *vms,
+                                 const struct vfioctl_address *address, struct vfioctl_findings *findings);
+
 /* ---- the host ------------------------------------------------------------------------------------ */
 
 /** The kernel that runs ("6.1.0-18-amd64"), or NULL without VFIOCTL_SNAPSHOT_FACTS. Since 0.1. */

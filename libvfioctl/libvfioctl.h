@@ -358,6 +358,9 @@ bool vfioctl_vms_is_running(const struct vfioctl_vms *vms, size_t index);
 bool vfioctl_vms_is_autostart(const struct vfioctl_vms *vms, size_t index);
 bool vfioctl_vms_has_managed_save(const struct vfioctl_vms *vms, size_t index);
 bool vfioctl_vms_is_transient(const struct vfioctl_vms *vms, size_t index);
+/** True when VM `index` names this function: by definition, running, or both. Since 0.1. */
+bool vfioctl_vms_has_device(const struct vfioctl_vms *vms, size_t index,
+                            const struct vfioctl_address *address);
 /** True when VM `index` names any function of the GPU: by definition, running, or both. Since 0.1. */
 bool vfioctl_vms_has_gpu(const struct vfioctl_vms *vms, size_t index, const struct vfioctl_gpu *gpu);
 /** The same for its definition alone: it would start with it. Since 0.1. */

@@ -110,6 +110,8 @@
 #define CONFIG_SUFFIX     "conf"
 
 /* What setup and undo touch, and ask. */
+#define PATH_TEMPLATES        PATH_ETC_DIR "/vfioctl/templates"
+#define PATH_QEMU_IMG         "/usr/bin/qemu-img"
 #define PATH_SETUP_CONFIG     PATH_ETC_DIR "/vfioctl/vfioctl.conf.d/10-setup.conf"
 #define PATH_SETUP_RECORD     "/var/lib/vfioctl/setup"
 #define PATH_TRIED            "/var/lib/vfioctl/tried"     /* how kinds of cards did, one for each kernel */

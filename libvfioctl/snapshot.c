@@ -74,8 +74,8 @@ static int scan_bus(const struct vfioctl_ctx *ctx, struct scan *ret)
 
 /* ---- groups ---- */
 
-static int load_group(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, int number,
-                      struct vfioctl_group **ret)
+int snapshot_load_group(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot, int number,
+                        struct vfioctl_group **ret)
 {
         char path[PATH_MAX];
         size_t allocated = 0;
@@ -322,7 +322,7 @@ static int deepen_gpu(struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snapshot
         if (r >= 0)
                 r = place_identity(ctx, place, gpu->functions[0], &gpu->identity);
         if (r >= 0 && gpu->functions[0]->group >= 0)
-                r = load_group(ctx, snapshot, gpu->functions[0]->group, &gpu->group);
+                r = snapshot_load_group(ctx, snapshot, gpu->functions[0]->group, &gpu->group);
         bool whole = (snapshot->flags & VFIOCTL_SNAPSHOT_PATHS) || group_is_shared(gpu);
         if (r >= 0 && (whole || changes))
                 r = load_path(ctx, snapshot, place, (whole ? FUNCTION_DETAIL : 0) | change, gpu);

@@ -263,6 +263,13 @@ VFIOCTL_EXPORT bool vfioctl_vms_runs_gpu(const struct vfioctl_vms *vms, size_t i
         return index < vms->count && has_gpu(&vms->items[index].run, gpu);
 }
 
+VFIOCTL_EXPORT bool vfioctl_vms_has_device(const struct vfioctl_vms *vms, size_t index,
+                                           const struct vfioctl_address *address)
+{
+        return index < vms->count && (has_device(&vms->items[index].defined, address) ||
+                                      has_device(&vms->items[index].run, address));
+}
+
 VFIOCTL_EXPORT bool vfioctl_vms_has_gpu(const struct vfioctl_vms *vms, size_t index,
                                         const struct vfioctl_gpu *gpu)
 {

@@ -63,7 +63,7 @@ static int read_targets(struct assignment *assignment)
         return 0;
 }
 
-int assignment_open(struct cli *cli, struct assignment *assignment)
+int assignment_connect(struct cli *cli, struct assignment *assignment)
 {
         const char *uri = virt_uri(cli);
 
@@ -88,17 +88,28 @@ int assignment_open(struct cli *cli, struct assignment *assignment)
                 print_findings(NULL, assignment->findings, VFIOCTL_WARNING);
                 return CODE_FAILED;
         }
-        int code = read_targets(assignment);
+        return 0;
+}
+
+int assignment_look(struct assignment *assignment, unsigned int flags)
+{
+        int code = take_snapshot(assignment->cli,
+                                 flags | VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST |
+                                         VFIOCTL_SNAPSHOT_DETAILS | VFIOCTL_SNAPSHOT_CHANGE,
+                                 false, &assignment->snapshot);
         if (code != 0)
                 return code;
-        code = take_snapshot(cli,
-                             VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS |
-                                     VFIOCTL_SNAPSHOT_CHANGE | assignment->snapshot_more,
-                             false, &assignment->snapshot);
-        if (code != 0)
-                return code;
-        r = vfioctl_intent_new(&assignment->intent);
+        int r = vfioctl_intent_new(&assignment->intent);
         return r < 0 ? complain_errno(r, "nothing was changed") : 0;
+}
+
+int assignment_open(struct cli *cli, struct assignment *assignment)
+{
+        int code = assignment_connect(cli, assignment);
+
+        if (code == 0)
+                code = read_targets(assignment);
+        return code == 0 ? assignment_look(assignment, assignment->snapshot_more) : code;
 }
 
 bool target_has_gpu(const struct assignment *assignment, const struct target *target,
@@ -114,6 +125,34 @@ bool target_has_gpu(const struct assignment *assignment, const struct target *ta
 int target_format(const struct assignment *assignment, struct target *target)
 {
         return assignment->calls.domain_format(target->domain, &target->new_xml);
+}
+
+int assignment_add_gpu(const struct assignment *assignment, struct vfioctl_domain *domain, const char *vm,
+                       const struct vfioctl_gpu *gpu)
+{
+        struct vfioctl_address functions[8];
+        size_t count = vfioctl_gpu_function_count(gpu);
+        char text[80];
+
+        if (count > ELEMENTSOF(functions))
+                count = ELEMENTSOF(functions);
+        for (size_t i = 0; i < count; i++)
+                if (vfioctl_address_parse(vfioctl_function_address(vfioctl_gpu_function(gpu, i)),
+                                          &functions[i]) < 0)
+                        return complain_errno(-EINVAL, "nothing was changed");
+        struct vfioctl_domain_gpu wanted = {.name = vfioctl_gpu_name(gpu),
+                                            .identity = vfioctl_gpu_identity(gpu),
+                                            .functions = functions,
+                                            .n_functions = count};
+        int r = assignment->calls.add_gpu(domain, &wanted);
+        if (r >= 0)
+                return 0;
+        if (r == -ENOSPC) {
+                complain("%s has no free PCI slot left for %s; nothing was changed",
+                         printable(vm, text, sizeof(text)), vfioctl_gpu_name(gpu));
+                return CODE_REFUSED;
+        }
+        return complain_errno(r, "the definition cannot be edited");
 }
 
 static struct target *find_target(struct assignment *assignment, const char *name)
@@ -155,11 +194,8 @@ static int print_json(const struct assignment *assignment)
         return json_print(object);
 }
 
-int assignment_run(struct assignment *assignment, unsigned int plan_flags)
+int assignment_plan(struct assignment *assignment, unsigned int plan_flags)
 {
-        const struct options *options = &assignment->cli->options;
-        struct vfioctl_apply_ops ops = {.userdata = assignment, .define = define};
-
         int r = vfioctl_plan_new(assignment->snapshot, assignment->vms, assignment->intent, plan_flags,
                                  &assignment->plan);
         if (r >= 0)
@@ -167,27 +203,36 @@ int assignment_run(struct assignment *assignment, unsigned int plan_flags)
         if (r < 0)
                 return complain_errno(r, "nothing was changed");
         const struct vfioctl_findings *findings = vfioctl_plan_findings(assignment->plan);
-        bool refused = vfioctl_findings_have_refusal(findings) ||
-                       vfioctl_findings_have_refusal(assignment->findings);
-        if (options->json && (refused || options->dry_run)) {
+        if (!vfioctl_findings_have_refusal(findings) && !vfioctl_findings_have_refusal(assignment->findings))
+                return 0;
+        if (assignment->cli->options.json) {
                 int code = print_json(assignment);
                 if (code != CODE_DONE)
                         return code;
         }
-        if (refused) {
-                print_findings(assignment->snapshot, findings, VFIOCTL_WARNING);
-                print_findings(assignment->snapshot, assignment->findings, VFIOCTL_WARNING);
-                complain("nothing was changed");
-                return CODE_REFUSED;
-        }
+        print_findings(assignment->snapshot, findings, VFIOCTL_WARNING);
+        print_findings(assignment->snapshot, assignment->findings, VFIOCTL_WARNING);
+        complain("nothing was changed");
+        return CODE_REFUSED;
+}
+
+int assignment_run(struct assignment *assignment, unsigned int plan_flags)
+{
+        const struct options *options = &assignment->cli->options;
+        struct vfioctl_apply_ops ops = {.userdata = assignment, .define = define};
+
+        int code = assignment_plan(assignment, plan_flags);
+        if (code != 0)
+                return code;
+        if (options->dry_run && options->json)
+                return print_json(assignment);
         if (options->dry_run) {
-                if (!options->json)
-                        print_steps(assignment->plan);
+                print_steps(assignment->plan);
                 return CODE_DONE;
         }
-        int code = vfioctl_plan_step_count(assignment->plan) == 0
-                           ? CODE_DONE
-                           : run_plan(assignment->cli, assignment->snapshot, assignment->plan, &ops);
+        code = vfioctl_plan_step_count(assignment->plan) == 0
+                       ? CODE_DONE
+                       : run_plan(assignment->cli, assignment->snapshot, assignment->plan, &ops);
         /* Not before: when all is looked at again, there is another plan. */
         if (options->json && code != -EAGAIN && print_json(assignment) != CODE_DONE)
                 return code == CODE_DONE ? CODE_FAILED : code;

@@ -36,7 +36,12 @@ struct assignment {
         size_t n_targets;
 };
 
-/* Connects, takes the admin lock and reads host and VMs. Returns an exit code. */
+/* Loads libvirt support, takes the admin lock (but for a dry run), connects and lists the VMs. Returns an
+ * exit code. */
+int assignment_connect(struct cli *cli, struct assignment *assignment);
+/* Reads the host, with these flags of a snapshot besides. Returns an exit code. */
+int assignment_look(struct assignment *assignment, unsigned int flags);
+/* All of that, and reads the definitions of the VMs that are the verb's arguments. Returns an exit code. */
 int assignment_open(struct cli *cli, struct assignment *assignment);
 void assignment_close(struct assignment *assignment);
 
@@ -46,6 +51,13 @@ bool target_has_gpu(const struct assignment *assignment, const struct target *ta
 
 /* Formats the edited domain into target->new_xml. */
 int target_format(const struct assignment *assignment, struct target *target);
+
+/* Adds the GPU to a definition. 0 or an exit code, said. */
+int assignment_add_gpu(const struct assignment *assignment, struct vfioctl_domain *domain, const char *vm,
+                       const struct vfioctl_gpu *gpu);
+
+/* Plans the intent. 0, or an exit code: refusals are printed. */
+int assignment_plan(struct assignment *assignment, unsigned int plan_flags);
 
 /*
  * Plans the intent, prints it (--dry-run, --json) or carries it out. Returns an exit code, or -EAGAIN when it

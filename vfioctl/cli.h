@@ -2,6 +2,8 @@
 #ifndef VFIOCTL_CLI_H
 #define VFIOCTL_CLI_H
 
+#include <limits.h>
+
 #include <libvfioctl.h>
 
 #include "util.h"
@@ -171,8 +173,6 @@ enum vm_key {
 /* Complains and returns -EINVAL when the argument is none for this option. */
 int options_read_vm(struct vm_options *options, int key, const char *argument);
 void options_clear_vm(struct vm_options *options);
-/* "16G", "512M", "1.5G": KiB. -EINVAL, -ERANGE. */
-int parse_size(const char *text, uint64_t *ret_kib);
 
 /* ---- common.c ---- */
 
@@ -212,6 +212,12 @@ int find_gpus(const struct vfioctl_snapshot *snapshot, char *const *texts, size_
  * where it is installed. NULL with the reason in dlerror().
  */
 void *load_own(const char *beside, const char *installed);
+/* The same for a folder; returns `installed`, or `buffer` with the path of the one beside the program. */
+const char *find_own(const char *beside, const char *installed, char buffer[PATH_MAX]);
+
+/* RFC 9562, version 4. 0 or a negative errno. */
+#define UUID_SIZE 37
+int make_uuid(char uuid[UUID_SIZE]);
 
 /* Exit code for how an apply ended. */
 int outcome_code(enum vfioctl_outcome outcome);
@@ -238,6 +244,8 @@ char *finding_line(const struct vfioctl_snapshot *snapshot, const struct vfioctl
 /* Refusals and warnings on stderr, one line each, with the way out. */
 void print_findings(const struct vfioctl_snapshot *snapshot, const struct vfioctl_findings *findings,
                     enum vfioctl_severity least);
+/* "16G", "512M", "1.5G": KiB. -EINVAL, -ERANGE. */
+int parse_size(const char *text, uint64_t *ret_kib);
 /* The steps of a dry run on stdout. */
 void print_steps(const struct vfioctl_plan *plan);
 #endif

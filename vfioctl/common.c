@@ -3,7 +3,7 @@
 #include "paths.h"
 
 #include <dlfcn.h>
-#include <limits.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -110,19 +110,38 @@ int find_gpus(const struct vfioctl_snapshot *snapshot, char *const *texts, size_
         return 0;
 }
 
+const char *find_own(const char *beside, const char *installed, char buffer[PATH_MAX])
+{
+        ssize_t length = readlink(PATH_SELF_EXE, buffer, PATH_MAX - 1);
+        char *slash = length > 0 ? memrchr(buffer, '/', (size_t)length) : NULL;
+
+        if (!slash || (size_t)(slash - buffer) + strlen(beside) + 2 >= PATH_MAX)
+                return installed;
+        strcpy(slash + 1, beside);
+        return access(buffer, R_OK) == 0 ? buffer : installed;
+}
+
+/* Not by RUNPATH: a sanitizer's dlopen() would look for it with its own. */
 void *load_own(const char *beside, const char *installed)
 {
         char path[PATH_MAX];
 
-        /* Not by RUNPATH: a sanitizer's dlopen() would look for it with its own. */
-        ssize_t length = readlink(PATH_SELF_EXE, path, sizeof(path) - 1);
-        char *slash = length > 0 ? memrchr(path, '/', (size_t)length) : NULL;
-        if (slash && (size_t)(slash - path) + strlen(beside) + 2 < sizeof(path)) {
-                strcpy(slash + 1, beside);
-                if (access(path, R_OK) == 0)
-                        return dlopen(path, RTLD_NOW | RTLD_LOCAL);
-        }
-        return dlopen(installed, RTLD_NOW | RTLD_LOCAL);
+        return dlopen(find_own(beside, installed, path), RTLD_NOW | RTLD_LOCAL);
+}
+
+int make_uuid(char uuid[UUID_SIZE])
+{
+        uint8_t b[16];
+
+        if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b))
+                return -errno;
+        b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
+        b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+        (void)snprintf(uuid, UUID_SIZE,
+                       "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+                       b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+                       b[15]);
+        return 0;
 }
 
 int outcome_code(enum vfioctl_outcome outcome)

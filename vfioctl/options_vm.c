@@ -5,46 +5,6 @@
 #define MEMORY_MAX (16ull << 30) /* KiB: 16 TiB */
 #define VCPUS_MAX  4096
 
-/* Digits, at most one point, and a letter for the unit. */
-int parse_size(const char *text, uint64_t *ret_kib)
-{
-        static const char units[] = "KMGT";
-        uint64_t whole = 0, tenths = 0, scale = 1;
-        const char *at = text;
-
-        if (*at < '0' || *at > '9')
-                return -EINVAL;
-        for (; *at >= '0' && *at <= '9'; at++) {
-                if (whole > 1ull << 40)
-                        return -ERANGE;
-                whole = whole * 10 + (uint64_t)(*at - '0');
-        }
-        if (*at == '.') {
-                at++;
-                if (*at < '0' || *at > '9')
-                        return -EINVAL;
-                tenths = (uint64_t)(*at++ - '0');
-        }
-        const char *unit = *at ? strchr(units, *at) : NULL;
-        if (!unit && *at == 'P')
-                return -ERANGE;
-        if (!unit)
-                return -EINVAL;
-        at++;
-        if (at[0] == 'i' && at[1] == 'B')
-                at += 2;
-        else if (at[0] == 'B')
-                at++;
-        if (*at)
-                return -EINVAL;
-        for (; unit > units; unit--)
-                scale *= 1024;
-        if (whole > UINT64_MAX / scale / 2)
-                return -ERANGE;
-        *ret_kib = whole * scale + tenths * scale / 10;
-        return 0;
-}
-
 static int refuse(const char *option, const char *argument, const char *wanted)
 {
         char text[80];

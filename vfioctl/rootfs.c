@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "rootfs.h"
 
+#include "paths.h"
+
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
-#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -249,4 +252,150 @@ int rootfs_rmdir(const struct rootfs *fs, const char *path)
         if (above < 0)
                 return above;
         return unlinkat(above, last_part(path), AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+/* ---- files of VMs ---- */
+
+int rootfs_read(const struct rootfs *fs, const char *path, char **ret)
+{
+        struct stat status;
+
+        _cleanup_fd_ int fd = open_in(fs, path, O_RDONLY | O_NONBLOCK);
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &status) < 0)
+                return -errno;
+        if (!S_ISREG(status.st_mode))
+                return S_ISDIR(status.st_mode) ? -EISDIR : -EINVAL;
+        return read_text(fd, ret);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void rootfs_free_list(char **names, size_t count)
+{
+        for (size_t i = 0; i < count; i++)
+                free(names[i]);
+        free(names);
+}
+
+int rootfs_list(const struct rootfs *fs, const char *path, char ***ret, size_t *ret_count)
+{
+        char **names = NULL;
+        size_t count = 0, allocated = 0;
+
+        int fd = open_in(fs, path, O_RDONLY | O_DIRECTORY);
+        if (fd == -ENOENT || fd == -ENOTDIR) {
+                *ret = NULL;
+                *ret_count = 0;
+                return 0;
+        }
+        if (fd < 0)
+                return fd;
+        DIR *dir = fdopendir(fd);
+        if (!dir) {
+                int r = -errno;
+                (void)close(fd);
+                return r;
+        }
+        int r = 0;
+        for (struct dirent *entry; r >= 0 && (entry = readdir(dir));) {
+                r = util_grow(&names, &allocated, count + 1, sizeof(*names));
+                if (r >= 0)
+                        r = util_copy(entry->d_name, &names[count]);
+                if (r >= 0)
+                        count++;
+        }
+        (void)closedir(dir);
+        if (r < 0) {
+                rootfs_free_list(names, count);
+                return r;
+        }
+        if (count > 0)
+                qsort(names, count, sizeof(*names), compare_names);
+        *ret = names;
+        *ret_count = count;
+        return 0;
+}
+
+/* proc(5): the link of a descriptor tells where the file is, seen from this process. */
+static int real_path(int fd, char **ret)
+{
+        char link[64], target[PATH_MAX];
+
+        (void)snprintf(link, sizeof(link), PATH_SELF_FD "/%d", fd);
+        ssize_t length = readlink(link, target, sizeof(target) - 1);
+        if (length < 0)
+                return -errno;
+        target[length] = '\0';
+        return util_copy(target, ret);
+}
+
+int rootfs_stat(const struct rootfs *fs, const char *path, bool taken, struct stat *ret, char **ret_real)
+{
+        struct stat status;
+
+        _cleanup_fd_ int fd = open_in(fs, path, O_PATH);
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &status) < 0)
+                return -errno;
+        if (taken && S_ISBLK(status.st_mode)) {
+                _cleanup_fd_ int probe = open_in(fs, path, O_RDONLY | O_EXCL | O_NONBLOCK);
+                if (probe == -EBUSY)
+                        return probe;
+        }
+        int r = ret_real ? real_path(fd, ret_real) : 0;
+        if (r >= 0)
+                *ret = status;
+        return r;
+}
+
+ssize_t rootfs_peek(const struct rootfs *fs, const char *path, void *buffer, size_t size)
+{
+        _cleanup_fd_ int fd = open_in(fs, path, O_RDONLY | O_NONBLOCK);
+        if (fd < 0)
+                return fd;
+        ssize_t length = pread(fd, buffer, size, 0);
+        return length < 0 ? -errno : length;
+}
+
+int rootfs_free_space(const struct rootfs *fs, const char *path, uint64_t *ret)
+{
+        struct statvfs status;
+
+        _cleanup_fd_ int above = open_above(fs, path);
+        if (above < 0)
+                return above;
+        if (fstatvfs(above, &status) < 0)
+                return -errno;
+        *ret = (uint64_t)status.f_bavail * status.f_frsize;
+        return 0;
+}
+
+int rootfs_make_sparse(const struct rootfs *fs, const char *path, uint64_t size, char **ret_real)
+{
+        _cleanup_fd_ int above = open_above(fs, path);
+        if (above < 0)
+                return above;
+        _cleanup_fd_ int fd =
+                openat(above, last_part(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return -errno;
+        int r = ftruncate(fd, (off_t)size) < 0 ? -errno : real_path(fd, ret_real);
+        if (r < 0)
+                (void)unlinkat(above, last_part(path), 0);
+        return r;
+}
+
+int rootfs_unlink(const struct rootfs *fs, const char *path)
+{
+        _cleanup_fd_ int above = open_above(fs, path);
+
+        if (above < 0)
+                return above;
+        return unlinkat(above, last_part(path), 0) < 0 ? -errno : 0;
 }

@@ -4,6 +4,7 @@
 
 /* Configuration files and links of the host, all below the root and never out of it. Paths start with "/". */
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "cli.h"
@@ -40,6 +41,28 @@ void rootfs_close(struct rootfs *fs);
 
 /* What is at `path` itself, not behind a link. 0 or a negative errno; nothing there is no error. */
 int rootfs_look(const struct rootfs *fs, const char *path, struct entry *ret);
+/* The text of a file, behind links too: -EISDIR, -EINVAL when it is no file, -EFBIG when it is no text of
+ * that size. */
+int rootfs_read(const struct rootfs *fs, const char *path, char **ret);
+/* The names in a folder, in order; none where there is no such folder. */
+int rootfs_list(const struct rootfs *fs, const char *path, char ***ret, size_t *ret_count);
+void rootfs_free_list(char **names, size_t count);
+/*
+ * What is behind `path`, with its place without links in *ret_real (the caller's to free, may be NULL). With
+ * `taken` a block device that the host has in use is -EBUSY: open(2), O_EXCL.
+ */
+int rootfs_stat(const struct rootfs *fs, const char *path, bool taken, struct stat *ret, char **ret_real);
+/* At most size bytes of its beginning; their number, or a negative errno. */
+ssize_t rootfs_peek(const struct rootfs *fs, const char *path, void *buffer, size_t size);
+/* Bytes that are free where `path` is, or is to be. */
+int rootfs_free_space(const struct rootfs *fs, const char *path, uint64_t *ret);
+/*
+ * Makes a file of this size, without content, that must not be there yet (-EEXIST), 0600; its place without
+ * links in *ret_real (the caller's to free).
+ */
+int rootfs_make_sparse(const struct rootfs *fs, const char *path, uint64_t size, char **ret_real);
+/* Removes it. */
+int rootfs_unlink(const struct rootfs *fs, const char *path);
 /* True when there is something, behind links too. */
 bool rootfs_exists(const struct rootfs *fs, const char *path);
 

@@ -158,34 +158,6 @@ static int choose_free(struct assignment *assignment)
 
 /* ---- the new definitions ---- */
 
-static int add_to_domain(const struct assignment *assignment, struct target *target,
-                         const struct vfioctl_gpu *gpu)
-{
-        struct vfioctl_address functions[8];
-        size_t count = vfioctl_gpu_function_count(gpu);
-        char text[80];
-
-        if (count > ELEMENTSOF(functions))
-                count = ELEMENTSOF(functions);
-        for (size_t i = 0; i < count; i++)
-                if (vfioctl_address_parse(vfioctl_function_address(vfioctl_gpu_function(gpu, i)),
-                                          &functions[i]) < 0)
-                        return complain_errno(-EINVAL, "nothing was changed");
-        struct vfioctl_domain_gpu wanted = {.name = vfioctl_gpu_name(gpu),
-                                            .identity = vfioctl_gpu_identity(gpu),
-                                            .functions = functions,
-                                            .n_functions = count};
-        int r = assignment->calls.add_gpu(target->domain, &wanted);
-        if (r >= 0)
-                return 0;
-        if (r == -ENOSPC) {
-                complain("%s has no free PCI slot left for %s; nothing was changed",
-                         printable(target->name, text, sizeof(text)), vfioctl_gpu_name(gpu));
-                return CODE_REFUSED;
-        }
-        return complain_errno(r, "the definition cannot be edited");
-}
-
 static int edit_definitions(struct assignment *assignment)
 {
         for (size_t i = 0; i < assignment->n_targets; i++) {
@@ -195,7 +167,7 @@ static int edit_definitions(struct assignment *assignment)
                         const struct vfioctl_gpu *gpu = vfioctl_snapshot_gpu(assignment->snapshot, k);
                         if (!util_equal(vfioctl_intent_vm(assignment->intent, gpu), target->name))
                                 continue;
-                        int code = add_to_domain(assignment, target, gpu);
+                        int code = assignment_add_gpu(assignment, target->domain, target->name, gpu);
                         if (code != 0)
                                 return code;
                         edited = true;

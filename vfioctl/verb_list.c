@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <libsmartcols.h>
-#include <strings.h>
-
 #include "json.h"
+#include "table.h"
 #include "use.h"
 #include "virt.h"
 
@@ -24,13 +22,7 @@ enum column_id {
         COLUMN_ALIAS,
 };
 
-static const struct column {
-        const char *name;
-        const char *heading;
-        double width;
-        int flags;
-        bool usual;
-} columns[] = {
+static const struct column columns[] = {
         [COLUMN_GPU] = {"GPU", "GPU", 0, 0, true},
         [COLUMN_CARD] = {"CARD", "CARD", 0.3, SCOLS_FL_TRUNC, true},
         [COLUMN_VRAM] = {"VRAM", "VRAM", 0, SCOLS_FL_RIGHT, true},
@@ -48,34 +40,6 @@ static const struct column {
         [COLUMN_ALIAS] = {"ALIAS", "ALIAS", 0, 0, false},
 };
 
-#define COLUMNS_MAX 64
-
-struct selection {
-        enum column_id ids[COLUMNS_MAX];
-        size_t count;
-};
-
-static int select_column(struct selection *selection, const char *name, size_t length)
-{
-        char text[80];
-
-        for (size_t i = 0; i < ELEMENTSOF(columns); i++) {
-                if (strlen(columns[i].name) != length || strncasecmp(columns[i].name, name, length) != 0)
-                        continue;
-                if (selection->count == COLUMNS_MAX) {
-                        complain("-o: at most %d columns", COLUMNS_MAX);
-                        return CODE_USAGE;
-                }
-                selection->ids[selection->count++] = (enum column_id)i;
-                return 0;
-        }
-        complain("-o: there is no column '%.*s'; there are GPU CARD VRAM NODE ADDRESS MODE USED-BY READY "
-                 "SLOT IDS "
-                 "CLASS DRIVER GROUP FUNCTIONS ALIAS",
-                 length > 40 ? 40 : (int)length, printable(name, text, sizeof(text)));
-        return CODE_USAGE;
-}
-
 /* The column is a usual one where there is something in it. */
 static bool has_aliases(const struct vfioctl_ctx *ctx)
 {
@@ -83,27 +47,6 @@ static bool has_aliases(const struct vfioctl_ctx *ctx)
                 if (util_equal(vfioctl_ctx_setting_name(ctx, i), "alias"))
                         return *vfioctl_ctx_setting_value(ctx, i);
         return false;
-}
-
-static int select_columns(const char *list, bool aliases, struct selection *selection)
-{
-        if (!list || *list == '+') {
-                for (size_t i = 0; i < ELEMENTSOF(columns); i++)
-                        if (columns[i].usual || (i == COLUMN_ALIAS && aliases))
-                                selection->ids[selection->count++] = (enum column_id)i;
-                if (!list)
-                        return 0;
-                list++;
-        }
-        for (const char *at = list;;) {
-                size_t length = strcspn(at, ",");
-                int code = select_column(selection, at, length);
-                if (code != 0)
-                        return code;
-                if (!at[length])
-                        return 0;
-                at += length + 1;
-        }
 }
 
 struct row {
@@ -130,14 +73,16 @@ static int functions_text(const struct vfioctl_gpu *gpu, char **ret)
         return 0;
 }
 
-static int cell_text(const struct row *row, const struct vfioctl_gpu *gpu, enum column_id id, char **ret)
+static int cell_text(const void *userdata, size_t index, size_t column, char **ret)
 {
+        const struct row *row = userdata;
+        const struct vfioctl_gpu *gpu = vfioctl_snapshot_gpu(row->snapshot, index);
         const struct vfioctl_function *function = vfioctl_gpu_function(gpu, 0);
         const struct vfioctl_group *group = vfioctl_gpu_group(gpu);
         int node = vfioctl_gpu_numa_node(gpu);
         char buffer[24];
 
-        switch (id) {
+        switch ((enum column_id)column) {
         case COLUMN_GPU:
                 return util_copy(vfioctl_gpu_has_short_name(gpu) ? vfioctl_gpu_name(gpu) : "-", ret);
         case COLUMN_CARD:
@@ -174,46 +119,6 @@ static int cell_text(const struct row *row, const struct vfioctl_gpu *gpu, enum 
                 return util_copy(vfioctl_gpu_alias(gpu) ? vfioctl_gpu_alias(gpu) : "-", ret);
         }
         return -EINVAL;
-}
-
-static int fill_table(struct libscols_table *table, const struct selection *selection, const struct row *row)
-{
-        for (size_t i = 0; i < selection->count; i++) {
-                const struct column *column = &columns[selection->ids[i]];
-                if (!scols_table_new_column(table, column->heading, column->width, column->flags))
-                        return -ENOMEM;
-        }
-        for (size_t i = 0; i < vfioctl_snapshot_gpu_count(row->snapshot); i++) {
-                struct libscols_line *line = scols_table_new_line(table, NULL);
-                if (!line)
-                        return -ENOMEM;
-                for (size_t k = 0; k < selection->count; k++) {
-                        char *text;
-                        int r = cell_text(row, vfioctl_snapshot_gpu(row->snapshot, i), selection->ids[k],
-                                          &text);
-                        if (r < 0)
-                                return r;
-                        r = scols_line_refer_data(line, k, text);
-                        if (r < 0) {
-                                free(text);
-                                return r;
-                        }
-                }
-        }
-        return 0;
-}
-
-static int print_table(const struct cli *cli, const struct selection *selection, const struct row *row)
-{
-        struct libscols_table *table = scols_new_table();
-
-        int r = table ? fill_table(table, selection, row) : -ENOMEM;
-        if (r >= 0) {
-                (void)scols_table_enable_noheadings(table, cli->options.no_headings);
-                r = scols_print_table(table);
-        }
-        scols_unref_table(table);
-        return r < 0 ? complain_errno(r, "cannot print the table") : CODE_DONE;
 }
 
 static struct json_object *gpu_json(const struct row *row, const struct vfioctl_gpu *gpu)
@@ -269,7 +174,8 @@ int verb_list(struct cli *cli)
         _cleanup_vms_ struct vfioctl_vms *vms = NULL;
         struct selection selection = {.count = 0};
 
-        int code = select_columns(cli->options.columns, has_aliases(cli->ctx), &selection);
+        int code = table_select(cli->options.columns, columns, ELEMENTSOF(columns),
+                                has_aliases(cli->ctx) ? COLUMN_ALIAS : SIZE_MAX, &selection);
         if (code == 0)
                 code = take_snapshot(cli,
                                      VFIOCTL_SNAPSHOT_ALL &
@@ -285,5 +191,7 @@ int verb_list(struct cli *cli)
                 complain("this host has no GPU");
         struct row row = {
                 .snapshot = snapshot, .vms = vms, .vms_known = vms || !vfioctl_ctx_is_live(cli->ctx)};
-        return cli->options.json ? print_json(&row) : print_table(cli, &selection, &row);
+        if (cli->options.json)
+                return print_json(&row);
+        return table_print(cli, columns, &selection, vfioctl_snapshot_gpu_count(snapshot), cell_text, &row);
 }

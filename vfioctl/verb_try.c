@@ -3,7 +3,6 @@
 #include "trial.h"
 
 #include <signal.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #define RUNS_USUAL 3
@@ -31,22 +30,6 @@ static void trial_clear(struct trial *trial)
         free(trial->runs);
 }
 
-/* RFC 9562, version 4: the hook's notes are told apart by it. */
-static int name_vm(struct trial *trial)
-{
-        uint8_t b[16];
-
-        if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b))
-                return -errno;
-        b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
-        b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-        (void)snprintf(trial->uuid, sizeof(trial->uuid),
-                       "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-                       b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-                       b[15]);
-        return 0;
-}
-
 static int open_trial(struct trial *trial)
 {
         struct cli *cli = trial->cli;
@@ -61,7 +44,8 @@ static int open_trial(struct trial *trial)
                 return complain_errno(-EPERM, "nothing was changed");
         trial->n_wanted = cli->options.runs ? cli->options.runs : RUNS_USUAL;
         trial->runs = calloc(trial->n_wanted, sizeof(*trial->runs));
-        int r = trial->runs ? name_vm(trial) : -ENOMEM;
+        /* The hook's notes are told apart by it. */
+        int r = trial->runs ? make_uuid(trial->uuid) : -ENOMEM;
         /* A dry run writes nothing, not even a lock file. */
         if (r >= 0 && !cli->options.dry_run)
                 r = vfioctl_lock_admin(cli->ctx, &trial->lock);

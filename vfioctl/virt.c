@@ -52,7 +52,17 @@ int virt_load(struct virt_calls *ret)
             !resolve(calls.library, "vfioctl_domain_remove_gpu", &calls.remove_gpu) ||
             !resolve(calls.library, "vfioctl_domain_gpu_count", &calls.gpu_count) ||
             !resolve(calls.library, "vfioctl_domain_gpu_entry", &calls.gpu_entry) ||
-            !resolve(calls.library, "vfioctl_domain_move_gpus", &calls.move_gpus))
+            !resolve(calls.library, "vfioctl_domain_move_gpus", &calls.move_gpus) ||
+            !resolve(calls.library, "vfioctl_domain_check_template", &calls.check_template) ||
+            !resolve(calls.library, "vfioctl_domain_summary", &calls.domain_summary) ||
+            !resolve(calls.library, "vfioctl_domain_is_name", &calls.is_vm_name) ||
+            !resolve(calls.library, "vfioctl_domain_is_path", &calls.is_path) ||
+            !resolve(calls.library, "vfioctl_shared_memory", &calls.shared_memory) ||
+            !resolve(calls.library, "vfioctl_domain_make", &calls.domain_make) ||
+            !resolve(calls.library, "vfioctl_virt_define_new", &calls.define_new) ||
+            !resolve(calls.library, "vfioctl_virt_undefine", &calls.undefine) ||
+            !resolve(calls.library, "vfioctl_virt_disk_user", &calls.disk_user) ||
+            !resolve(calls.library, "vfioctl_virt_find_network", &calls.find_network))
                 return -ENOSYS;
         /* Never closed: libvirt leaves threads and atexit handlers behind. */
         *ret = calls;

@@ -41,6 +41,16 @@ struct virt_calls {
         __typeof__(vfioctl_domain_gpu_count) *gpu_count;
         __typeof__(vfioctl_domain_gpu_entry) *gpu_entry;
         __typeof__(vfioctl_domain_move_gpus) *move_gpus;
+        __typeof__(vfioctl_domain_check_template) *check_template;
+        __typeof__(vfioctl_domain_summary) *domain_summary;
+        __typeof__(vfioctl_domain_is_name) *is_vm_name;
+        __typeof__(vfioctl_domain_is_path) *is_path;
+        __typeof__(vfioctl_shared_memory) *shared_memory;
+        __typeof__(vfioctl_domain_make) *domain_make;
+        __typeof__(vfioctl_virt_define_new) *define_new;
+        __typeof__(vfioctl_virt_undefine) *undefine;
+        __typeof__(vfioctl_virt_disk_user) *disk_user;
+        __typeof__(vfioctl_virt_find_network) *find_network;
 };
 
 /* Complains and returns a negative errno when the library is not there. */

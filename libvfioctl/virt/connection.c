@@ -17,6 +17,9 @@ void answer_clear(struct answer *answer)
         (void)vfioctl_findings_free(answer->findings);
         free(answer->reason);
         free(answer->xml);
+        for (size_t i = 0; i < ELEMENTSOF(answer->sought); i++)
+                free(answer->sought[i]);
+        free(answer->found);
         *answer = (struct answer){0};
 }
 
@@ -133,6 +136,7 @@ static enum failure classify(const virError *error)
 {
         switch (error->code) {
         case VIR_ERR_NO_DOMAIN:
+        case VIR_ERR_NO_NETWORK:
                 return FAILURE_UNKNOWN;
         case VIR_ERR_NO_MEMORY:
                 return FAILURE_MEMORY;
@@ -479,6 +483,8 @@ int connection_list(struct vfioctl_virt *virt, listed_fn listed, struct answer *
         call->listed = listed;
         call->answer.vms = util_steal(answer->vms);
         call->answer.findings = util_steal(answer->findings);
+        for (size_t i = 0; i < ELEMENTSOF(answer->sought); i++)
+                call->answer.sought[i] = util_steal(answer->sought[i]);
         return perform(virt, &call, CONNECTION_REPORT_DEADLINE, answer);
 }
 

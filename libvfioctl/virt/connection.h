@@ -33,7 +33,8 @@ enum failure {
         FAILURE_NOT_RUNNING, /* nothing listens there */
         FAILURE_ACCESS,      /* it listens, but not to us */
         FAILURE_URI,         /* libvirt has no driver for this URI */
-        FAILURE_UNKNOWN,     /* no such VM */
+        FAILURE_UNKNOWN,     /* no such VM, or network */
+        FAILURE_EXISTS,      /* there is a VM of this name */
         FAILURE_TRANSIENT,   /* it has no definition to change */
         FAILURE_SAVED,       /* it has a managed save */
         FAILURE_CHANGED,     /* the definition is not the expected one */
@@ -48,6 +49,7 @@ struct answer {
         unsigned long libvirt_version, hypervisor_version;
         struct vfioctl_vms *vms; /* these two for a list: the caller makes them, and listed_fn fills them */
         struct vfioctl_findings *findings;
+        char *sought[2], *found; /* for a list that looks for something: what, and the VM that has it */
 };
 
 /* One VM as libvirt lists it; good as long as the call of listed_fn. */
@@ -71,6 +73,10 @@ struct vfioctl_virt;
 /* Warns of a libvirt that is too old, by its number. */
 int virt_check_version(unsigned long version, struct vfioctl_findings *findings);
 
+/* A finding for what a call on VM `name` (NULL: on all) brought, where that is not our own failure. */
+int virt_explain(int r, struct vfioctl_findings *findings, const struct vfioctl_virt *virt, const char *name,
+                 const struct answer *answer);
+
 void answer_clear(struct answer *answer);
 #define _cleanup_answer_ _cleanup_(answer_clear)
 
@@ -90,6 +96,13 @@ int connection_start(struct vfioctl_virt *virt, const char *name, struct answer 
 int connection_create(struct vfioctl_virt *virt, const char *xml, struct answer *answer);
 /* Ends it at once; one that is not there has ended. */
 int connection_destroy(struct vfioctl_virt *virt, const char *name, struct answer *answer);
+/* Defines a VM that is not there yet. */
+int connection_define_new(struct vfioctl_virt *virt, const char *name, const char *xml,
+                          struct answer *answer);
+/* With its UEFI variables; one that is not there has no definition. */
+int connection_undefine(struct vfioctl_virt *virt, const char *name, struct answer *answer);
+/* FAILURE_UNKNOWN: there is no such network; FAILURE_TRANSIENT: it is there, and not active. */
+int connection_network(struct vfioctl_virt *virt, const char *name, struct answer *answer);
 int connection_versions(struct vfioctl_virt *virt, struct answer *answer);
 void connection_set_within(struct vfioctl_virt *virt, unsigned int within);
 const char *connection_uri(const struct vfioctl_virt *virt);

@@ -18,7 +18,8 @@
         X(virDomainDestroy) X(virDomainFree) X(virDomainGetID) X(virDomainGetName) X(virDomainGetUUID) \
         X(virDomainGetUUIDString) X(virDomainGetXMLDesc) X(virDomainHasManagedSaveImage) \
         X(virDomainIsActive) X(virDomainIsPersistent) X(virDomainLookupByName) \
-        X(virDomainLookupByUUIDString) X(virGetLastError) X(virSetErrorFunc)
+        X(virDomainLookupByUUIDString) X(virDomainUndefineFlags) X(virGetLastError) X(virNetworkFree) X(virNetworkIsActive) \
+        X(virNetworkLookupByName) X(virSetErrorFunc)
 /* clang-format on */
 #define LIBVIRT_MEMBER(function) LAZY_MEMBER(function);
 

@@ -33,6 +33,17 @@ static void run_create(struct call *call)
                 (void)call->libvirt.virDomainFree(domain);
 }
 
+/* libvirt's test driver keeps no UEFI variables, and knows no such flag. The state of a TPM goes by itself.
+ */
+static int undefine(struct call *call, virDomainPtr domain)
+{
+        if (call->libvirt.virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_NVRAM) == 0)
+                return 0;
+        const virError *error = call->libvirt.virGetLastError();
+        return error && error->code == VIR_ERR_INVALID_ARG ? call->libvirt.virDomainUndefineFlags(domain, 0)
+                                                           : -1;
+}
+
 static void run_destroy(struct call *call)
 {
         virDomainPtr domain = look_up(call);
@@ -49,6 +60,50 @@ static void run_destroy(struct call *call)
                         fail(call);
         }
         (void)call->libvirt.virDomainFree(domain);
+}
+
+/* libvirt refuses a name that is taken by itself, too, so nobody can come in between. */
+static void run_define_new(struct call *call)
+{
+        virDomainPtr domain = call->libvirt.virDomainLookupByName(call->connection, call->name);
+
+        if (domain) {
+                (void)call->libvirt.virDomainFree(domain);
+                call->answer.failure = FAILURE_EXISTS;
+                return;
+        }
+        domain = call->libvirt.virDomainDefineXMLFlags(call->connection, call->new_xml, 0);
+        if (!domain)
+                fail(call);
+        else
+                (void)call->libvirt.virDomainFree(domain);
+}
+
+static void run_undefine(struct call *call)
+{
+        virDomainPtr domain = look_up(call);
+
+        if (!domain) {
+                if (call->answer.failure == FAILURE_UNKNOWN)
+                        answer_clear(&call->answer);
+                return;
+        }
+        if (undefine(call, domain) < 0)
+                fail(call);
+        (void)call->libvirt.virDomainFree(domain);
+}
+
+static void run_network(struct call *call)
+{
+        virNetworkPtr network = call->libvirt.virNetworkLookupByName(call->connection, call->name);
+
+        if (!network) {
+                fail(call);
+                return;
+        }
+        if (call->libvirt.virNetworkIsActive(network) == 0)
+                call->answer.failure = FAILURE_TRANSIENT;
+        (void)call->libvirt.virNetworkFree(network);
 }
 
 static void run_versions(struct call *call)
@@ -91,6 +146,21 @@ int connection_create(struct vfioctl_virt *virt, const char *xml, struct answer 
 int connection_destroy(struct vfioctl_virt *virt, const char *name, struct answer *answer)
 {
         return run_on_vm(virt, run_destroy, name, NULL, FAILURE_UNSTOPPED, answer);
+}
+
+int connection_define_new(struct vfioctl_virt *virt, const char *name, const char *xml, struct answer *answer)
+{
+        return run_on_vm(virt, run_define_new, name, xml, FAILURE_UNDEFINED, answer);
+}
+
+int connection_undefine(struct vfioctl_virt *virt, const char *name, struct answer *answer)
+{
+        return run_on_vm(virt, run_undefine, name, NULL, FAILURE_UNDEFINED, answer);
+}
+
+int connection_network(struct vfioctl_virt *virt, const char *name, struct answer *answer)
+{
+        return run_on_vm(virt, run_network, name, NULL, FAILURE_TIMEOUT, answer);
 }
 
 int connection_versions(struct vfioctl_virt *virt, struct answer *answer)

@@ -98,6 +98,13 @@ static int refuse_vm(struct vfioctl_findings *findings, const struct vfioctl_vir
                 if (r >= 0)
                         r = util_format(&fix, "virsh%s list --all", connect);
                 break;
+        case FAILURE_EXISTS:
+                code = "vm-exists";
+                r = util_format(&text, "VM \"%s\" exists already; choose another name, or undefine it",
+                                shown);
+                if (r >= 0)
+                        r = util_format(&fix, "virsh%s undefine --nvram %s%s", connect, option, word);
+                break;
         case FAILURE_TRANSIENT:
                 code = "vm-transient";
                 r = util_format(&text, "VM \"%s\" is transient: it has no definition to change", shown);
@@ -168,9 +175,8 @@ static int refuse_vm(struct vfioctl_findings *findings, const struct vfioctl_vir
         return r < 0 ? r : result;
 }
 
-/* A finding for what a call on VM `name` (NULL: on all) brought, where that is not our own failure. */
-static int explain(int r, struct vfioctl_findings *findings, const struct vfioctl_virt *virt,
-                   const char *name, const struct answer *answer)
+int virt_explain(int r, struct vfioctl_findings *findings, const struct vfioctl_virt *virt, const char *name,
+                 const struct answer *answer)
 {
         return answer->failure != FAILURE_NONE && r == -EIO ? refuse_vm(findings, virt, name, answer) : r;
 }
@@ -342,7 +348,7 @@ VFIOCTL_EXPORT int vfioctl_virt_list(struct vfioctl_virt *virt, struct vfioctl_f
         if (r >= 0)
                 r = connection_list(virt, add_vm, &answer);
         if (r < 0)
-                return explain(r, findings, virt, NULL, &answer);
+                return virt_explain(r, findings, virt, NULL, &answer);
         for (size_t i = 0; i < vfioctl_findings_count(answer.findings); i++) {
                 r = vfioctl_findings_add(findings, vfioctl_findings_get(answer.findings, i));
                 if (r < 0)
@@ -359,7 +365,7 @@ VFIOCTL_EXPORT int vfioctl_virt_start(struct vfioctl_virt *virt, const char *nam
 {
         _cleanup_answer_ struct answer answer = {0};
 
-        return explain(connection_start(virt, name, &answer), findings, virt, name, &answer);
+        return virt_explain(connection_start(virt, name, &answer), findings, virt, name, &answer);
 }
 
 VFIOCTL_EXPORT int vfioctl_virt_create(struct vfioctl_virt *virt, const struct vfioctl_domain *domain,
@@ -370,8 +376,8 @@ VFIOCTL_EXPORT int vfioctl_virt_create(struct vfioctl_virt *virt, const struct v
 
         int r = vfioctl_domain_format(domain, &xml);
         return r < 0 ? r
-                     : explain(connection_create(virt, xml, &answer), findings, virt,
-                               vfioctl_domain_name(domain), &answer);
+                     : virt_explain(connection_create(virt, xml, &answer), findings, virt,
+                                    vfioctl_domain_name(domain), &answer);
 }
 
 VFIOCTL_EXPORT int vfioctl_virt_destroy(struct vfioctl_virt *virt, const char *name,
@@ -379,7 +385,7 @@ VFIOCTL_EXPORT int vfioctl_virt_destroy(struct vfioctl_virt *virt, const char *n
 {
         _cleanup_answer_ struct answer answer = {0};
 
-        return explain(connection_destroy(virt, name, &answer), findings, virt, name, &answer);
+        return virt_explain(connection_destroy(virt, name, &answer), findings, virt, name, &answer);
 }
 
 VFIOCTL_EXPORT int vfioctl_virt_versions(struct vfioctl_virt *virt, struct vfioctl_findings *findings,
@@ -389,7 +395,7 @@ VFIOCTL_EXPORT int vfioctl_virt_versions(struct vfioctl_virt *virt, struct vfioc
 
         int r = connection_versions(virt, &answer);
         if (r < 0)
-                return explain(r, findings, virt, NULL, &answer);
+                return virt_explain(r, findings, virt, NULL, &answer);
         *ret_libvirt = answer.libvirt_version;
         *ret_hypervisor = answer.hypervisor_version;
         return 0;
@@ -405,7 +411,7 @@ VFIOCTL_EXPORT int vfioctl_virt_read(struct vfioctl_virt *virt, const char *name
 
         int r = connection_read(virt, name, &answer);
         if (r < 0)
-                return explain(r, findings, virt, name, &answer);
+                return virt_explain(r, findings, virt, name, &answer);
         r = vfioctl_domain_parse(answer.xml, strlen(answer.xml), &domain, &error);
         if (r == -ENOMEM)
                 return r;
@@ -427,7 +433,7 @@ VFIOCTL_EXPORT int vfioctl_virt_define(struct vfioctl_virt *virt, const char *na
 
         int r = connection_define(virt, name, old_xml, new_xml, &answer);
         if (r < 0)
-                return explain(r, findings, virt, name, &answer);
+                return virt_explain(r, findings, virt, name, &answer);
         if (ret_now)
                 *ret_now = util_steal(answer.xml);
         return 0;

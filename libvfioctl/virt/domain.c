@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <libxml/SAX2.h>
 #include <libxml/parser.h>
 #include <libxml/xmlsave.h>
 
@@ -69,7 +70,8 @@ static void refuse_doctype(void *userdata, const xmlChar *name, const xmlChar *e
         (void)name;
         (void)external;
         (void)system;
-        if (!complaint->text && util_format(&complaint->text, "a DOCTYPE is not allowed") < 0)
+        if (!complaint->text && util_format(&complaint->text, "line %d: a DOCTYPE is not allowed",
+                                            xmlSAX2GetLineNumber(parser)) < 0)
                 complaint->no_memory = true;
         xmlStopParser(parser);
 }
@@ -282,14 +284,15 @@ static int parse_domain(const char *xml, size_t size, struct vfioctl_domain **re
 
         const xmlNode *root = xmlDocGetRootElement(domain->document);
         if (!root || root->ns || !util_equal((const char *)root->name, "domain")) {
-                r = util_format(ret_error, "the root element is not <domain>");
+                r = util_format(ret_error, "line %ld: the root element is not <domain>",
+                                root ? xmlGetLineNo(root) : 1);
                 return r < 0 ? r : -EINVAL;
         }
         r = child_text(root, "name", &domain->name);
         if (r < 0)
                 return r;
         if (!domain->name) {
-                r = util_format(ret_error, "the domain has no <name>");
+                r = util_format(ret_error, "line %ld: the domain has no <name>", xmlGetLineNo(root));
                 return r < 0 ? r : -EINVAL;
         }
         r = child_text(root, "uuid", &domain->uuid);

@@ -283,4 +283,6 @@ int vfioctl_virt_versions(struct vfioctl_virt *virt, struct vfioctl_findings *fi
 }
 #endif
 
+#include "libvfioctl-make.h"
+
 #endif

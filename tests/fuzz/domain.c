@@ -30,6 +30,47 @@ static void there_and_back(struct vfioctl_domain *domain, const char *before)
         require(strcmp(after, before) == 0);
 }
 
+/* Whatever can be a template becomes a VM, and one that can be read. */
+static void make_of(struct vfioctl_domain *domain, const char *before)
+{
+        static const char *const isos[] = {"/a.iso", "/b.iso"};
+        static const char *const evdevs[] = {"/dev/input/by-id/a-event-kbd"};
+        const struct vfioctl_address usb = {.domain = 7, .bus = 0xef};
+        const struct vfioctl_make make = {.name = "<vm>",
+                                          .uuid = "11111111-2222-3333-4444-555555555555",
+                                          .type = "kvm",
+                                          .guest = VFIOCTL_GUEST_WINDOWS,
+                                          .disk = "/d",
+                                          .disk_format = "raw",
+                                          .isos = isos,
+                                          .n_isos = 2,
+                                          .bridge = "br0",
+                                          .queues = 2,
+                                          .evdevs = evdevs,
+                                          .n_evdevs = 1,
+                                          .shared_memory = 64,
+                                          .usb = &usb};
+        _cleanup_free_ char *error = NULL, *summary = NULL, *made = NULL;
+        struct vfioctl_domain *again = NULL;
+
+        int r = vfioctl_domain_check_template(domain, &error);
+        require(r == 0 || (r == -EINVAL && error));
+        require(vfioctl_domain_summary(domain, &summary) == 0);
+        r = vfioctl_domain_make(domain, &make);
+        require(r == 0 || r == -ENOSPC);
+        require(vfioctl_domain_format(domain, &made) == 0);
+        if (r < 0) {
+                require(strcmp(made, before) == 0);
+                return;
+        }
+        require(strcmp(vfioctl_domain_name(domain), make.name) == 0);
+        require(vfioctl_domain_guest(domain) == VFIOCTL_GUEST_WINDOWS);
+        require(vfioctl_domain_parse(made, strlen(made), &again, NULL) == 0);
+        require(strcmp(vfioctl_domain_name(again), make.name) == 0);
+        require(strcmp(vfioctl_domain_uuid(again), make.uuid) == 0);
+        (void)vfioctl_domain_free(again);
+}
+
 /* Whatever it is like: all or nothing, and the second time nothing. */
 static void tune(const char *before, const struct vfioctl_tuning *how)
 {
@@ -83,6 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(vfioctl_domain_format(second, &again) == 0);
         require(strcmp(before, again) == 0);
         there_and_back(domain, before);
+        make_of(domain, before);
         (void)vfioctl_domain_guest(domain);
         tune(before, &(struct vfioctl_tuning){.kvm = true,
                                               .guest = VFIOCTL_GUEST_WINDOWS,
