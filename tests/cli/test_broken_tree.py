@@ -188,7 +188,13 @@ def ways(name):
     return ("missing", "empty", "folder", "fifo", "loop", "dangling", "outside", "outside_up") if os.path.isdir(path) else WAYS
 
 
-expand(Broken, [(f"{name}_{way}", name, way) for name in attributes() for way in ways(name)])
+def taken(name, way):
+    """A third of them where each run is slow: of each file some ways, and each way of some files."""
+    return (not harness.SANITIZED or os.environ.get("LAB_LONG") or
+            (list(attributes()).index(name) + list(WAYS).index(way)) % 3 == 0)
+
+
+expand(Broken, [(f"{name}_{way}", name, way) for name in attributes() for way in ways(name) if taken(name, way)])
 
 
 class Strange(Case):

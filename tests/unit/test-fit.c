@@ -300,15 +300,19 @@ static void test_fallback(void **state)
         struct vfioctl_fit *none = fit(NULL, &wanted, &dump);
         assert_int_equal(vfioctl_fit_count(none), 0);
         assert_contains(dump, "refusal no-memory");
+        assert_contains(
+                dump, "VM 1: nodes 0-1: 121.0 GiB wanted, 120.0 GiB of 128.0 GiB left (8.0 GiB the host's)");
         (void)vfioctl_fit_free(none);
         free(dump);
 
         /* Huge pages that were asked for are no matter of taste. */
         wanted.memory = 16 * GIB;
+        wanted.vcpus = 14;
         wanted.pages = VFIOCTL_PAGES_1G;
         none = fit(NULL, &wanted, &dump);
         assert_int_equal(vfioctl_fit_count(none), 0);
         assert_contains(dump, "refusal no-pages");
+        assert_lacks(dump, "no-cores");
         (void)vfioctl_fit_free(none);
         free(dump);
 

@@ -161,6 +161,10 @@ static void test_nonsense(void **state)
         }
         root_put(root, PATH_NODES "/node0/cpulist", "0-3\n");
         assert_int_equal(read_root(root)->n_cores, 4);
+        root_put(root, PATH_CPUS_ONLINE, "0-2\n");
+        assert_int_equal(read_root(root)->n_cores, 3);
+        root_unlink(root, PATH_CPUS_ONLINE);
+        assert_int_equal(read_root(root)->n_cores, 4);
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 root_put(root, PATH_NODES "/node0/meminfo", "%s", texts[i]);
                 assert_int_equal(read_root(root)->nodes[0].memory, 0);

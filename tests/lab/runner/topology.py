@@ -15,7 +15,7 @@ HOSTS = pathlib.Path(__file__).resolve().parent.parent / "hosts"
 
 BRIDGES = {"pcie-root-port", "x3130-upstream", "xio3130-downstream", "pcie-pci-bridge", "pci-bridge"}
 ROOTS = {"pxb-pcie"}
-TOP_KEYS = {"spdx", "description", "like", "memory", "cpus", "sockets", "numa", "ids", "host_drivers", "devices", "slots",
+TOP_KEYS = {"spdx", "description", "like", "memory", "cpus", "sockets", "threads", "numa", "ids", "host_drivers", "devices", "slots",
             "kernel_args", "qemu_args", "change", "add", "remove", "init", "initramfs"}
 # What can be said behind a host's name: v340+systemd
 VARIANTS = {"systemd": ("init", "systemd"), "initramfs": ("initramfs", "debian"), "dracut": ("initramfs", "dracut")}
@@ -150,7 +150,7 @@ def shown_endpoints(host):
 
 
 def qemu_args(host):
-    args = ["-smp", f"{host['cpus']},sockets={host.get('sockets', 1)}", "-m", str(host["memory"])]
+    args = ["-smp", f"{host['cpus']},sockets={host.get('sockets', 1)},threads={host.get('threads', 1)}", "-m", str(host["memory"])]
     args += host.get("qemu_args", [])
     for n, node in enumerate(host.get("numa", [])):
         args += ["-object", f"memory-backend-ram,id=node{n},size={node['memory']}M",

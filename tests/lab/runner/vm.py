@@ -55,11 +55,17 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def cpu_model(host):
+    """Emulation tells of threads only as Intel's processors do."""
+    model = "max,la57=off,smap=off,smep=off,pku=off,umip=off"
+    return model + ",vendor=GenuineIntel,family=6,model=63" if host.get("threads", 1) > 1 else model
+
+
 # One thread for all its processors: QEMU 7.2 with one each crashed now and then (SIGSEGV, a reset in mid-boot), and hung, where
 # functions come and go; with two labs side by side on two cores it is no slower.
 def base_args(kernel, host, topology_args, folder, append):
     args = [QEMU, "-name", f"lab-{host['name']}", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-            "-monitor", "none", "-M", "q35,kernel-irqchip=split,sata=off,smbus=off", "-accel", "tcg,thread=single", "-cpu", "max,la57=off,smap=off,smep=off,pku=off,umip=off",
+            "-monitor", "none", "-M", "q35,kernel-irqchip=split,sata=off,smbus=off", "-accel", "tcg,thread=single", "-cpu", cpu_model(host),
             "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
             "-device", "intel-iommu,intremap=on,caching-mode=on",
             "-kernel", str(kernel.image), "-initrd", str(folder / "initrd"),
