@@ -27,15 +27,22 @@ static unsigned int find_lack(struct vfioctl_fit *fit, const node_set *nodes)
         return fit_free_memory(fit, nodes) < request->memory ? lack | LACKS_MEMORY : lack;
 }
 
-/* With a fallback only what the host as a whole has not is a refusal. */
-static bool is_acceptable(const struct vfioctl_fit *fit, unsigned int lack)
+static node_set every_node(const struct vfioctl_fit *fit)
 {
         node_set all = {.words = {0}};
 
-        if (lack == 0)
-                return true;
         for (size_t i = 0; i < fit->n_nodes; i++)
                 cpu_set_add(&all, (unsigned int)i);
+        return all;
+}
+
+/* With a fallback only what the host as a whole has not is a refusal. */
+static bool is_acceptable(const struct vfioctl_fit *fit, unsigned int lack)
+{
+        const node_set all = every_node(fit);
+
+        if (lack == 0)
+                return true;
         return fit->request.with_fallback && !(lack & LACKS_PAGES) &&
                (!(lack & LACKS_MEMORY) || fit_free_memory(fit, &all) >= fit->request.memory);
 }
@@ -221,6 +228,9 @@ static int place_vm(struct vfioctl_fit *fit, struct fit_vm *vm, const struct can
 /* Each node that has GPUs for it, and what else it lacks there. */
 static int refuse_vm(struct vfioctl_fit *fit, const struct fit_vm *vm, const struct candidate *best)
 {
+        /* With a fallback no more than pages are a matter of single nodes. */
+        unsigned int counts =
+                fit->request.with_fallback ? LACKS_PAGES : LACKS_CORES | LACKS_MEMORY | LACKS_PAGES;
         node_set named;
         int r = 0;
 
@@ -228,8 +238,13 @@ static int refuse_vm(struct vfioctl_fit *fit, const struct fit_vm *vm, const str
                 return fit_tell_unseen(fit, vm->label);
         if (!best->is_there)
                 return fit_tell_no_gpu(fit, vm->label);
+        /* With a fallback the whole host would have done. */
+        if (fit->request.with_fallback && !(best->lack & LACKS_PAGES)) {
+                const node_set all = every_node(fit);
+                return fit_tell_lack(fit, vm->label, &all, LACKS_MEMORY, VFIOCTL_REFUSAL);
+        }
         if (cpu_set_count(&best->nodes) > 1)
-                return fit_tell_lack(fit, vm->label, &best->nodes, best->lack, VFIOCTL_REFUSAL);
+                return fit_tell_lack(fit, vm->label, &best->nodes, best->lack & counts, VFIOCTL_REFUSAL);
         named_nodes(fit, &named);
         for (size_t i = 0; r >= 0 && i < fit->n_nodes; i++) {
                 struct candidate here = {.is_there = false};
@@ -239,7 +254,7 @@ static int refuse_vm(struct vfioctl_fit *fit, const struct fit_vm *vm, const str
                 cpu_set_add(&node, (unsigned int)i);
                 try_place(fit, vm, &node, best->asked < 0 ? -1 : fit->nodes[i].resources->number, &here);
                 if (here.is_there)
-                        r = fit_tell_lack(fit, vm->label, &node, here.lack, VFIOCTL_REFUSAL);
+                        r = fit_tell_lack(fit, vm->label, &node, here.lack & counts, VFIOCTL_REFUSAL);
         }
         return r;
 }
@@ -305,7 +320,8 @@ static int run(struct vfioctl_fit *fit)
                 r = fit_one(fit, i, &fits);
                 fit->n_placed += r >= 0 && fits;
         }
-        if (r >= 0)
+        /* What would be faster is of no use to who is short of something. */
+        if (r >= 0 && fits)
                 r = fit_tell_pages(fit);
         return r < 0 ? r : note_left(fit);
 }

@@ -158,14 +158,24 @@ static void count_pages(struct vfioctl_fit *fit, const node_set *nodes, uint64_t
         }
 }
 
-/* Pins of more processors than it has vCPUs let it float: then no core is its own. */
+static bool is_pinned(const struct cpu_core *core, const struct cpu_set *pinned)
+{
+        bool is_pinned = false;
+
+        for (unsigned int i = 0; !is_pinned && i < core->n_cpus; i++)
+                is_pinned = cpu_set_has(pinned, core->cpus[i]);
+        return is_pinned;
+}
+
+/* Pins to more cores than it has vCPUs let it float: then no core is its own. */
 static void take_cores(struct vfioctl_fit *fit, const struct cpu_set *pinned, unsigned int vcpus)
 {
-        if (cpu_set_count(pinned) > vcpus)
-                return;
+        unsigned int count = 0;
+
         for (size_t i = 0; i < fit->n_cores; i++)
-                for (unsigned int k = 0; k < fit->cores[i].core->n_cpus; k++)
-                        fit->cores[i].is_taken |= cpu_set_has(pinned, fit->cores[i].core->cpus[k]);
+                count += is_pinned(fit->cores[i].core, pinned);
+        for (size_t i = 0; count <= vcpus && i < fit->n_cores; i++)
+                fit->cores[i].is_taken |= is_pinned(fit->cores[i].core, pinned);
 }
 
 static int count_vm(struct vfioctl_fit *fit, size_t vm)

@@ -2,7 +2,7 @@
 #include "fit.h"
 #include "paths.h"
 
-#define TEXT_SIZE 24
+#define TEXT_SIZE 32
 
 /* "16.0 GiB", "512 MiB"; returns `buffer`. */
 static const char *size_text(uint64_t kib, char buffer[TEXT_SIZE])

@@ -232,6 +232,9 @@ int resources_read(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snaps
                 r = read_list(ctx, PATH_CPUS_ISOLATED, &isolated);
         if (r >= 0)
                 r = find_nodes(ctx, resources);
+        /* A tree that was captured by others may have no more than the nodes' own lists. */
+        if (r >= 0 && resources->is_numa && cpu_set_count(&left) == 0)
+                memset(&left, 0xff, sizeof(left));
         for (size_t i = 0; r >= 0 && i < resources->n_nodes; i++)
                 r = read_node(ctx, resources, i, &left, &small, &isolated);
         if (r >= 0)

@@ -83,6 +83,8 @@ void tuning_fill(const struct cli *cli, const struct vfioctl_snapshot *snapshot,
                 ret->large_bars += vfioctl_gpu_large_bars(gpus[i]);
                 ret->hides_kvm = ret->hides_kvm || vfioctl_gpu_guest_wants(gpus[i], "hide-kvm");
                 ret->keeps_hypervisor = ret->keeps_hypervisor || asks_for_hypervisor(gpus[i]);
+                ret->refuses_secure_boot =
+                        ret->refuses_secure_boot || vfioctl_gpu_guest_wants(gpus[i], "no-secure-boot");
                 ret->has_audio = ret->has_audio || brings_audio(gpus[i]);
                 rom_on = rom_on || vfioctl_gpu_guest_wants(gpus[i], "rom-on");
                 rom_off = rom_off || vfioctl_gpu_guest_wants(gpus[i], "rom-off");

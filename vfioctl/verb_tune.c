@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "assignment.h"
 #include "diff.h"
+#include "placing.h"
 #include "tuning.h"
 
 #define MANY 64 /* GPUs of one VM */
@@ -29,40 +30,50 @@ static struct target *target_of(struct tuned *tuned)
         return &tuned->assignment.targets[0];
 }
 
-/* After the reason. */
-static int refused(void)
+/* After the reason, if that is no finding. */
+static int refused(const struct assignment *assignment)
 {
+        print_findings(assignment->snapshot, assignment->findings, VFIOCTL_WARNING);
         complain("nothing was changed");
+        if (assignment->cli->options.json && print_plan_json(NULL, assignment->findings) != CODE_DONE)
+                return CODE_FAILED;
         return CODE_REFUSED;
 }
 
 /* ---- what it has ---- */
 
-/* A GPU that our metadata records has to be where it says: reconcile mends what moved. */
-static int check_recorded(struct tuned *tuned)
+/* A GPU that our metadata records has to be where it says: one that is elsewhere would be judged by another.
+ */
+static int check_recorded(const struct tuned *tuned)
 {
-        char text[80];
         const struct assignment *assignment = &tuned->assignment;
-        const struct target *target = target_of(tuned);
+        const struct target *target = &assignment->targets[0];
+        char vm[80], name[80];
 
         for (size_t i = 0; i < assignment->calls.gpu_count(target->domain); i++) {
                 const struct vfioctl_domain_entry *entry = assignment->calls.gpu_entry(target->domain, i);
-                if (!entry->is_edited && entry->n_functions > 0 &&
-                    !vfioctl_snapshot_gpu_at(assignment->snapshot, &entry->functions[0])) {
-                        complain("the GPU of %s is not where its definition has it; vfioctl status tells "
-                                 "more",
-                                 printable(target->name, text, sizeof(text)));
-                        return refused();
-                }
+                const struct vfioctl_assignment recorded = {.name = entry->name,
+                                                            .identity = entry->identity,
+                                                            .functions = entry->functions,
+                                                            .n_functions = entry->n_functions,
+                                                            .is_edited = entry->is_edited};
+                const struct vfioctl_gpu *gpu;
+                enum vfioctl_verdict verdict = vfioctl_judge(assignment->snapshot, &recorded, &gpu);
+                if (verdict == VFIOCTL_SAME || verdict == VFIOCTL_EDITED)
+                        continue;
+                complain("%s: its GPU %s is not where the definition has it (%s); to mend it: vfioctl %s",
+                         printable(target->name, vm, sizeof(vm)), printable(entry->name, name, sizeof(name)),
+                         vfioctl_verdict_name(verdict), verdict == VFIOCTL_MOVED ? "reconcile" : "status");
+                return refused(assignment);
         }
         return 0;
 }
 
 static int find_its_gpus(struct tuned *tuned)
 {
-        char text[80];
         const struct assignment *assignment = &tuned->assignment;
         const struct target *target = target_of(tuned);
+        char text[80];
 
         int code = check_recorded(tuned);
         if (code != 0)
@@ -77,7 +88,7 @@ static int find_its_gpus(struct tuned *tuned)
         complain("%s has no GPU to be tuned to; give it one: vfioctl assign %s",
                  printable(target->name, text, sizeof(text)),
                  typed_vm(target->name, assignment->calls.domain_uuid(target->domain)));
-        return refused();
+        return refused(assignment);
 }
 
 /* ---- where it runs, and what it is to be like ---- */
@@ -138,25 +149,21 @@ static int place(struct tuned *tuned)
         int r = assignment->calls.domain_share(target->domain, &share, &pinned);
         if (r < 0)
                 return complain_errno(r, "nothing was changed");
-        struct vfioctl_fit_request request = {
-                .vms = 1,
-                .vcpus = options->vcpus ? options->vcpus : share.vcpus,
-                .memory = options->memory ? options->memory : share.memory,
-                .pages = pages_wanted(tuned, pages),
-                .gpus = (unsigned int)tuned->n_gpus,
-                .named = tuned->gpus,
-                .n_named = tuned->n_gpus,
-                .vm = target->name,
-                .with_fallback = true,
-                .placement = vfioctl_ctx_placement(assignment->cli->ctx),
-                .host_cores = vfioctl_ctx_host_cores(assignment->cli->ctx),
-                .host_memory = vfioctl_ctx_host_memory(assignment->cli->ctx),
-        };
+        struct vfioctl_fit_request request;
+        placing_request(assignment->cli, &request);
+        request.vcpus = request.vcpus ? request.vcpus : share.vcpus;
+        request.memory = request.memory ? request.memory : share.memory;
+        request.pages = pages_wanted(tuned, pages);
+        request.gpus = (unsigned int)tuned->n_gpus;
+        request.named = tuned->gpus;
+        request.n_named = tuned->n_gpus;
+        request.vm = target->name;
+        request.with_fallback = true;
 
         if (request.memory == 0) {
                 complain("the memory of %s cannot be read; tell how much it is to be: --memory SIZE",
                          printable(target->name, text, sizeof(text)));
-                return refused();
+                return refused(assignment);
         }
         bool keeps_pages = pages && !options->hugepages;
         r = keeps_pages ? place_with_pages(tuned, &request) : 0;
@@ -166,10 +173,8 @@ static int place(struct tuned *tuned)
         if (r < 0)
                 return complain_errno(r, "nothing was changed");
         const struct vfioctl_place *found = vfioctl_fit_place(tuned->fit, 0);
-        if (!found) {
-                print_findings(assignment->snapshot, assignment->findings, VFIOCTL_WARNING);
-                return refused();
-        }
+        if (!found)
+                return refused(assignment);
         tuning_fill(assignment->cli, assignment->snapshot, tuned->gpus, tuned->n_gpus, found, &tuned->tuning);
         tuned->tuning.keeps_pages = keeps_pages;
         return 0;
@@ -183,10 +188,8 @@ static int edit(struct tuned *tuned)
         int r = assignment->calls.domain_format(target->domain, &tuned->before);
         if (r >= 0)
                 r = assignment->calls.domain_tune(target->domain, &tuned->tuning, assignment->findings);
-        if (r == -EPERM) {
-                print_findings(assignment->snapshot, assignment->findings, VFIOCTL_WARNING);
-                return refused();
-        }
+        if (r == -EPERM)
+                return refused(assignment);
         if (r >= 0)
                 r = target_format(assignment, target);
         if (r >= 0)
@@ -241,8 +244,9 @@ static int finish(struct tuned *tuned)
 
 int verb_tune(struct cli *cli)
 {
-        struct tuned tuned = {
-                .assignment = {.cli = cli, .snapshot_more = TUNING_SNAPSHOT, .add_json = add_json}};
+        struct tuned tuned = {.assignment = {.cli = cli,
+                                             .snapshot_more = PLACING_FLAGS | TUNING_SNAPSHOT,
+                                             .add_json = add_json}};
 
         int code = assignment_open(cli, &tuned.assignment);
         if (code == 0)

@@ -90,7 +90,9 @@ static xmlNode *with_comment(xmlNode *node)
 {
         xmlNode *next = node->next;
 
-        if (next && next->type == XML_TEXT_NODE && !strchr((const char *)next->content, '\n'))
+        /* A text without content is one that there was no memory for. */
+        if (next && next->type == XML_TEXT_NODE && next->content &&
+            !strchr((const char *)next->content, '\n'))
                 next = next->next;
         return next && next->type == XML_COMMENT_NODE ? next : node;
 }

@@ -67,6 +67,18 @@ static size_t count_cells(const xmlNode *root)
         return count;
 }
 
+/* formatdomain, BIOS bootloader: <firmware> since 7.2.0, <loader secure> before. */
+static bool has_secure_boot(const xmlNode *root)
+{
+        const xmlNode *os = xml_child(root, "os", NULL), *firmware = xml_child(os, "firmware", NULL);
+
+        for (const xmlNode *node = xml_child(firmware, "feature", NULL); node;
+             node = xml_next(node, "feature", NULL))
+                if (util_equal(xml_attribute(node, "name"), "secure-boot"))
+                        return util_equal(xml_attribute(node, "enabled"), "yes");
+        return util_equal(xml_attribute(xml_child(os, "loader", NULL), "secure"), "yes");
+}
+
 /* What cannot be changed in a VM that is there. */
 static int tell_limits(const struct tune *tune)
 {
@@ -90,6 +102,12 @@ static int tell_limits(const struct tune *tune)
                 r = tune_find(tune, VFIOCTL_NOTE, "guest-os", NULL,
                               "%s does not tell what runs in it, so its clock and what Windows needs stay as "
                               "they are; --os linux or --os windows tells",
+                              tune->domain->name);
+        if (r >= 0 && tune->tuning->refuses_secure_boot && tune->guest == VFIOCTL_GUEST_WINDOWS &&
+            has_secure_boot(tune->root))
+                r = tune_find(tune, VFIOCTL_NOTE, "guest-secure-boot", NULL,
+                              "%s has Secure Boot, which does not let the driver of its GPU be loaded; "
+                              "switch it off in the setup of its firmware",
                               tune->domain->name);
         return r;
 }

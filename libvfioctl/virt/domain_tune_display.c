@@ -15,11 +15,11 @@ static int drop_devices(const struct tune *tune, const char *name, const char *a
         return 0;
 }
 
-/* All that needs SPICE, and would keep the VM from starting without it. */
-static int drop_spice(const struct tune *tune)
+/* All that needs SPICE or D-Bus, and would keep the VM from starting without. */
+static int drop_carried(const struct tune *tune)
 {
         static const char *const names[] = {"channel", "redirdev", "smartcard"};
-        int r = 0;
+        int r = drop_devices(tune, "channel", "type", "dbus");
 
         for (size_t i = 0; r >= 0 && i < ELEMENTSOF(names); i++)
                 r = drop_devices(tune, names[i], "type", "spicevmc");
@@ -27,9 +27,11 @@ static int drop_spice(const struct tune *tune)
         if (r >= 0 && !xml_child(tune->devices, "redirdev", NULL))
                 r = drop_devices(tune, "redirfilter", NULL, NULL);
         for (xmlNode *node = xml_child(tune->devices, "audio", NULL); r >= 0 && node;
-             node = xml_next(node, "audio", NULL))
-                if (util_equal(xml_attribute(node, "type"), "spice"))
+             node = xml_next(node, "audio", NULL)) {
+                const char *type = xml_attribute(node, "type");
+                if (util_equal(type, "spice") || util_equal(type, "dbus"))
                         r = xml_set(node, "type", "none");
+        }
         return r;
 }
 
@@ -37,7 +39,7 @@ static int drop_graphics(const struct tune *tune)
 {
         int r = drop_devices(tune, "graphics", NULL, NULL);
 
-        return r < 0 ? r : drop_spice(tune);
+        return r < 0 ? r : drop_carried(tune);
 }
 
 /* ---- video ---- */

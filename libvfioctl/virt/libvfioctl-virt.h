@@ -200,12 +200,14 @@ struct vfioctl_tuning {
         const struct vfioctl_place *place;
         bool keeps_pages; /**< huge pages stay as they are, whatever the place says */
         enum vfioctl_display display;
-        uint64_t large_bars;   /**< bytes of 64-bit BARs of all its GPUs */
-        bool hides_kvm;        /**< a driver of the guest wants no hypervisor: NVIDIA's before R465 */
-        bool keeps_hypervisor; /**< one asks for it: AMD's. An earlier "off" is taken away */
-        bool topoext;          /**< the host is AMD's: siblings need that CPU feature said */
-        const char *rom;       /**< "on", "off" for <rom bar=...> of its GPUs; NULL: as it is */
-        bool has_audio;        /**< a GPU brings a sound card: emulated ones are no use */
+        uint64_t large_bars;      /**< bytes of 64-bit BARs of all its GPUs */
+        bool hides_kvm;           /**< a driver of the guest wants no hypervisor: NVIDIA's before R465 */
+        bool keeps_hypervisor;    /**< one asks for it: AMD's. An earlier "off" is taken away */
+        bool topoext;             /**< the host is AMD's: siblings need that CPU feature said */
+        bool refuses_secure_boot; /**< a driver for Windows is not signed: told where the firmware wants that
+                                   */
+        const char *rom;          /**< "on", "off" for <rom bar=...> of its GPUs; NULL: as it is */
+        bool has_audio;           /**< a GPU brings a sound card: emulated ones are no use */
 };
 
 /**

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Definitions against libvirt's own schema."""
+"""Definitions against libvirt's own schema, and through its driver for QEMU."""
 
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 SCHEMA = "/usr/share/libvirt/schemas/domain.rng"
@@ -16,3 +18,23 @@ def mistakes(text):
     result = subprocess.run(["xmllint", "--noout", "--nonet", "--relaxng", SCHEMA, "-"], input=text.encode(),
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False, timeout=60)
     return "" if result.returncode == 0 else result.stderr.decode(errors="replace")
+
+
+def through_qemu(text, name):
+    """A definition as libvirt's driver for QEMU has it back: in virsh itself, with no daemon, below a folder of its own. Skips
+    the test where virsh or QEMU is missing; a definition that is refused is an error."""
+    if not shutil.which("virsh") or not shutil.which("qemu-system-x86_64"):
+        raise unittest.SkipTest("no virsh, or no qemu-system-x86_64")
+    with tempfile.TemporaryDirectory(prefix="embed") as folder:
+        path = os.path.join(folder, "domain.xml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        env = {**os.environ, "HOME": folder, "XDG_RUNTIME_DIR": folder, "LC_ALL": "C"}
+        done = subprocess.run(["virsh", "-q", "-c", f"qemu:///embed?root={folder}", f"define {path} --validate; dumpxml {name} --inactive"],
+                              env=env, capture_output=True, text=True, check=False, timeout=120)
+    found = re.search("(?s)<domain.*</domain>", done.stdout)
+    if not found:
+        if "could not find capabilities" in done.stderr:
+            raise unittest.SkipTest(done.stderr)
+        raise AssertionError(done.stdout + done.stderr)
+    return found.group(0)

@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 
 sys.dont_write_bytecode = True
 import harness  # noqa: E402
-from harness import FAKEKERNEL, Host, TOPOLOGIES, VFIOCTL, expand, run, template  # noqa: E402
+from harness import FAKEKERNEL, Host, TOPOLOGIES, VFIOCTL, changed_topology, expand, run, template  # noqa: E402
 from vms import Vms, defined, domain, hostdev, uuid_of  # noqa: E402
 
 FAILVIRT = os.environ.get("FAILVIRT_SO", f"{harness.BUILD}/tests/cli/failvirt.so")
@@ -347,6 +347,55 @@ class Refusals(Create):
         self.on("m2000")
         self.uri = "test:///no/such/file.xml"
         self.refused(1, *arguments())
+
+
+class Usb(Create):
+    """A controller is judged as a GPU is: it goes alone, and never when the host needs it."""
+
+    ARGS = arguments("vm1", f"{DISK},size=1G", "--usb-controller", "00:14.0")
+
+    def changed(self, change):
+        self.libvirt(domain("other"))
+        self.now = changed_topology("gtx690", change)
+        self.addCleanup(self.now.close)
+        os.mkdir(self.now.path("images"))
+        self.before = self.now.tree()
+
+    def test_alone(self):
+        self.on("gtx690")
+        root = self.made(*self.ARGS)
+        found = [(h.get("managed"), h.find("source/address").get("bus"), h.find("source/address").get("slot"))
+                 for h in root.findall("devices/hostdev")]
+        self.assertIn(("yes", "0x00", "0x14"), found)
+        self.assertEqual(len(found), 3)
+        self.assertEqual(self.now.driver("0000:00:14.0"), "xhci_hcd", "libvirt binds it when the VM starts")
+
+    def test_shared(self):
+        def join(by_address, _):
+            by_address["0000:00:1a.0"]["iommu_group"] = by_address["0000:00:14.0"]["iommu_group"]
+        self.changed(join)
+        self.says(self.refused(3, *self.ARGS), "group-shared", "0000:00:1a.0")
+
+    def test_what_the_host_needs(self):
+        """The root file system is on a disk at a neighbour in its group."""
+        def join(by_address, _):
+            by_address["0000:00:11.4"]["iommu_group"] = by_address["0000:00:14.0"]["iommu_group"]
+        self.changed(join)
+        self.says(self.refused(3, *self.ARGS), "host-needs", "0000:00:11.4", "stays with the host")
+
+    def test_no_controller(self):
+        self.on("gtx690")
+        for address in ("00:00.0", "77:00.0", "83:00.0", "ffff:ff:1f.7"):
+            self.says(self.refused(3, *arguments("vm1", f"{DISK},size=1G", "--usb-controller", address)), "usb-unfit", address)
+
+    def test_without_an_iommu(self):
+        self.on("gtx690", "--iommu", "off")
+        self.says(self.refused(3, *self.ARGS), "no-iommu")
+
+    def test_of_another_vm(self):
+        self.on("gtx690")
+        self.libvirt(domain("owner", hostdev("00:14.0")))
+        self.says(self.refused(3, *self.ARGS), "assigned", "owner")
 
 
 class HalfWay(Create):

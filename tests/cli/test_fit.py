@@ -11,6 +11,7 @@ import tempfile
 sys.dont_write_bytecode = True
 import harness  # noqa: E402
 from harness import HOSTS, SCRATCH, Host, expand  # noqa: E402
+from test_broken_tree import WAYS, outside, put  # noqa: E402
 from vms import Vms, domain, hostdev  # noqa: E402
 
 GIB = 1 << 30
@@ -243,6 +244,10 @@ class Beside(Fit):
         self.with_vms(vm("set", vcpus=2, cpuset="2,30"))
         self.assertEqual([node["free_cores"] for node in self.free()], [11, 12])
 
+    def test_a_core_for_each_vcpu(self):
+        self.with_vms(vm("pairs", vcpus=2, pins=("2,30", "3,31")))
+        self.assertEqual(self.free()[0]["free_cpus"], "4-13,32-41")
+
     def test_pins_on_the_first_core(self):
         self.with_vms(vm("bold", vcpus=2, pins=("0", "28")))
         self.assertEqual(self.free()[0]["host_cpus"], "0-1,28-29", "processor 0 is the host's all the same")
@@ -418,11 +423,16 @@ class Broken(Fit):
 
     def each(self, path):
         host = self.on(self.host(BIG))
-        for how, text in BAD.items():
+        full, old = host.path(path), host.read(path).encode()
+        outside()
+        for how, make in {**WAYS, **BAD}.items():
             with self.subTest(how):
-                os.unlink(host.path(path)) if os.path.exists(host.path(path)) else None
-                if text is not None:
-                    host.write(path, text)
+                if os.path.isdir(full) and not os.path.islink(full):
+                    os.rmdir(full)
+                elif os.path.lexists(full):
+                    os.unlink(full)
+                if make:
+                    make(full, old)
                 result = self.now.cli("fit", "--vms", "6", "--vcpus", "6", "--memory", "16G", "--json")
                 self.assertIn(result.code, (0, 3), result)
                 self.assertEqual(result.err, "")
@@ -437,8 +447,8 @@ class Broken(Fit):
             "vfioctl: no-cores: VM 1: no processor can be seen in /sys/devices/system/cpu and /sys/devices/system/node"])
 
 
-BAD = {"gone": None, "empty": "", "words": "all of them\n", "backwards": "5-2\n", "far": "0-99999999999999999999\n", "zeros": "\0\0\0",
-       "long": "1," * 50000, "negative": "-1\n"}
+BAD = {"words": put(b"all of them\n"), "backwards": put(b"5-2\n"), "far": put(b"0-99999999999999999999\n"), "zeros": put(b"\0\0\0"),
+       "many": put(b"1," * 50000)}
 FILES = {"cpulist": "sys/devices/system/node/node0/cpulist", "siblings": "sys/devices/system/cpu/cpu2/topology/core_cpus_list",
          "online": "sys/devices/system/cpu/online", "memory": "sys/devices/system/node/node0/meminfo",
          "pages": "sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages", "cpuinfo": "proc/cpuinfo", "meminfo": "proc/meminfo"}

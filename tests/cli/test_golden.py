@@ -10,8 +10,10 @@ writes them anew; then read what `git diff tests/golden` shows. Names are those 
 import difflib
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 
 sys.dont_write_bytecode = True
 import harness  # noqa: E402
@@ -129,6 +131,26 @@ class GoldenVms(Files):
         done = subprocess.run(["virsh", "-c", "test:///default", "; ".join(commands)], capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stderr.strip()), (0, ""))
         self.assertEqual(done.stdout.count(" defined from "), len(paths), done.stdout)
+
+
+    def test_qemu_takes_them(self):
+        """libvirt's driver for QEMU, in virsh itself and below a folder of its own."""
+        paths = [f"{GOLDEN_VMS}/{topology}/{name}" for topology in TOPOLOGIES for name in sorted(os.listdir(f"{GOLDEN_VMS}/{topology}"))]
+        self.assertEqual(len(paths), len(TOPOLOGIES) * len(TEMPLATES) * len(GUESTS))
+        folder = tempfile.mkdtemp(dir=harness.SCRATCH)
+        commands = []
+        for n, path in enumerate(paths):
+            with open(path, encoding="utf-8") as file, open(f"{folder}/{n}.xml", "w", encoding="utf-8") as own:
+                own.write(file.read().replace("<name>vm</name>", f"<name>vm{n}</name>"))
+            commands.append(f"define {folder}/{n}.xml --validate")
+        if not shutil.which("virsh") or not shutil.which("qemu-system-x86_64"):
+            self.skipTest("no virsh, or no qemu-system-x86_64")
+        env = {**os.environ, "HOME": folder, "XDG_RUNTIME_DIR": folder, "LC_ALL": "C"}
+        done = subprocess.run(["virsh", "-c", f"qemu:///embed?root={folder}", "; ".join(commands)], env=env, capture_output=True,
+                              text=True, check=False, timeout=300)
+        if "could not find capabilities" in done.stderr:
+            self.skipTest(done.stderr)
+        self.assertEqual((done.returncode, done.stderr.strip(), done.stdout.count(" defined from ")), (0, "", len(paths)))
 
 
 expand(GoldenVms, [(f"vms_{name}", name) for name in TOPOLOGIES])

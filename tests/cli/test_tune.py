@@ -9,7 +9,7 @@ import sys
 sys.dont_write_bytecode = True
 import harness  # noqa: E402
 from harness import expand  # noqa: E402
-from schema import mistakes  # noqa: E402
+from schema import mistakes, through_qemu  # noqa: E402
 from vms import Vms, defined, domain, hostdev, test_domain  # noqa: E402
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "unit", "virt", "data")
@@ -169,15 +169,17 @@ class Standard(Tune):
 class Samples(Tune):
     """As virt-install and people write them, through libvirt and back: valid, and done with after once."""
 
-    def sample_of(self, name):
+    def sample_of(self, name, kind="kvm"):
         self.on(sample(name))
         vm_name = re.search("<name>(.*?)</name>", sample(name)).group(1)
         for display in ("none", "rescue"):
             self.libvirt(sample(name))
-            text, _ = self.tuned("--display", display, name=vm_name)
-            self.libvirt(test_domain(text))
-            result, log = self.asks("tune", vm_name, "--display", display)
-            self.assertEqual((self.code(0, result).out, defined(log)), ("", {}))
+            text, _ = self.tuned("--display", display, "--os", "windows", name=vm_name)
+            # As the driver that it is for writes it.
+            for again in (text, through_qemu(text.replace('type="test"', f'type="{kind}"', 1), vm_name)):
+                self.libvirt(test_domain(again))
+                result, log = self.asks("tune", vm_name, "--display", display)
+                self.assertEqual((self.code(0, result).out, defined(log)), ("", {}))
 
     def test_virt_install(self):
         self.sample_of("virt-install.xml")
@@ -199,6 +201,8 @@ class Samples(Tune):
         self.says(self.tuned(name="vm2")[1], "guest-machine", "i440fx")
         self.libvirt(sample("cells.xml"))
         self.says(self.tuned(name="cells")[1], "guest-cells")
+        self.libvirt(sample("virt-install.xml"))
+        self.says(self.tuned(name="win11")[1], "guest-secure-boot", "does not let the driver")
         self.libvirt(vm())
         self.says(self.tuned()[1], "guest-os", "--os windows")
 
@@ -227,7 +231,10 @@ class Place(Tune):
 
     def test_too_large_for_the_host(self):
         self.on(vm())
-        self.says(self.refused(3, "--memory", "4T"), "nothing was changed")
+        self.says(self.refused(3, "--memory", "4T"), "no-memory", "nothing was changed")
+        found, log = self.asks("tune", "vm1", "--memory", "4T", "--json")
+        self.assertIn("refusal", [finding["severity"] for finding in self.code(3, found).json["findings"]])
+        self.assertEqual(defined(log), {})
 
     def test_pages(self):
         pages = "<memoryBacking><hugepages><page size='2048' unit='KiB'/></hugepages></memoryBacking>"
@@ -296,7 +303,9 @@ class Refusals(Tune):
         found = self.assigned(self.TOPOLOGY, ("vm1", "1a"))["vm1"]
         address = re.search(r'<vfioctl:gpu [^>]*address="0000:(..):00.0"', found).group(1)
         self.on(test_domain(found).replace(f"0000:{address}:00.0", "0000:7e:00.0").replace(f'bus="0x{address}"', 'bus="0x7e"'))
-        self.says(self.refused(3), "is not where its definition has it", "vfioctl status")
+        self.says(self.refused(3), "is not where the definition has it (moved)", "vfioctl reconcile")
+        self.on(test_domain(found), topology="gtx690")
+        self.says(self.refused(3), "vm1", "(gone)", "vfioctl status")
 
     def test_cells(self):
         self.on(sample("cells.xml"))

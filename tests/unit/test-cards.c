@@ -197,17 +197,18 @@ static const char *known(const struct vfioctl_gpu *gpu, const char *name)
 static void test_hosts(void **state)
 {
         static const struct {
-                const char *host, *gpu, *file, *card;
+                const char *host, *gpu, *file, *card, *wants;
         } gpus[] = {
-                {"x10drh-3xv340", "1a", "1002-radeon-pro-v340.card", "Radeon Pro V340/V340L"},
-                {"x10drh-3xv340", "17:00.0", "1a03-aspeed.card", "ASPEED BMC display"},
-                {"gtx690", "1a", "10de-gtx-690.card", "GeForce GTX 690"},
-                {"gtx690", "1b", "10de-gtx-690.card", "GeForce GTX 690"},
-                {"r9-295x2", "1b", "1002-r9-295x2.card", "Radeon R9 295X2"},
-                {"m2000", "1a", "10de-quadro-m2000.card", "Quadro M2000"},
+                {"x10drh-3xv340", "1a", "1002-radeon-pro-v340.card", "Radeon Pro V340/V340L",
+                 "no-secure-boot"},
+                {"x10drh-3xv340", "17:00.0", "1a03-aspeed.card", "ASPEED BMC display", NULL},
+                {"gtx690", "1a", "10de-gtx-690.card", "GeForce GTX 690", "hide-kvm"},
+                {"gtx690", "1b", "10de-gtx-690.card", "GeForce GTX 690", "hide-kvm"},
+                {"r9-295x2", "1b", "1002-r9-295x2.card", "Radeon R9 295X2", NULL},
+                {"m2000", "1a", "10de-quadro-m2000.card", "Quadro M2000", NULL},
                 /* The database tells GA107's apart by their memory, so the files have no name. */
-                {"desktop-2xrtx3050", "0a:00.0", "10de-rtx-3050-ga106.card", NULL},
-                {"desktop-2xrtx3050", "0b:00.0", "10de-rtx-3050-ga107.card", NULL},
+                {"desktop-2xrtx3050", "0a:00.0", "10de-rtx-3050-ga106.card", NULL, NULL},
+                {"desktop-2xrtx3050", "0b:00.0", "10de-rtx-3050-ga107.card", NULL, NULL},
         };
 
         (void)state;
@@ -223,6 +224,10 @@ static void test_hosts(void **state)
                 if (gpus[i].card)
                         assert_string_equal(vfioctl_gpu_card(gpu), gpus[i].card);
                 assert_null(vfioctl_gpu_known_name(gpu, vfioctl_gpu_known_count(gpu)));
+                static const char *const words[] = {"no-secure-boot", "hide-kvm", "rom-off", "hide", ""};
+                for (size_t k = 0; k < ELEMENTSOF(words); k++)
+                        assert_int_equal(vfioctl_gpu_guest_wants(gpu, words[k]),
+                                         util_equal(words[k], gpus[i].wants));
                 (void)vfioctl_snapshot_free(snapshot);
                 /* Nobody asked for it. */
                 snapshot = take(ctx, 0);

@@ -180,6 +180,30 @@ static void test_window(void **state)
         finds("bar-window", VFIOCTL_NOTE, "it has 33.0 GiB");
 }
 
+/* What the check tells of and what tune writes: a power of two with room for all. */
+static void test_window_size(void **state)
+{
+        static const struct {
+                uint64_t sum, window;
+        } cases[] = {
+                {0, 0},
+                {32ull << 30, 0},
+                {(32ull << 30) + 1, 64ull << 30},
+                {64ull << 30, 64ull << 30},
+                {(64ull << 30) + 1, 128ull << 30},
+                {UINT64_MAX, 1ull << 62},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                assert_int_equal(vfioctl_bar_window(cases[i].sum), cases[i].window);
+        struct vfioctl_gpu *gpu = one_gpu();
+        set_bar(gpu, 16);
+        gpu->functions[0]->bars[2] = gpu->functions[0]->bars[0];
+        gpu->functions[0]->bars[4] = (struct vfioctl_bar){.start = 1 << 30, .size = 1 << 20};
+        assert_int_equal(vfioctl_gpu_large_bars(gpu), 32ull << 30);
+}
+
 static void test_pages(void **state)
 {
         _cleanup_vms_ struct vfioctl_vms *vms = NULL;
@@ -276,11 +300,12 @@ static void test_future(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_cmdline),  cmocka_unit_test(test_acs),
-                cmocka_unit_test(test_good),     cmocka_unit_test(test_without_facts),
-                cmocka_unit_test(test_links),    cmocka_unit_test(test_window),
-                cmocka_unit_test(test_pages),    cmocka_unit_test(test_memory),
-                cmocka_unit_test(test_override), cmocka_unit_test(test_future),
+                cmocka_unit_test(test_cmdline),     cmocka_unit_test(test_acs),
+                cmocka_unit_test(test_good),        cmocka_unit_test(test_without_facts),
+                cmocka_unit_test(test_links),       cmocka_unit_test(test_window),
+                cmocka_unit_test(test_window_size), cmocka_unit_test(test_pages),
+                cmocka_unit_test(test_memory),      cmocka_unit_test(test_override),
+                cmocka_unit_test(test_future),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

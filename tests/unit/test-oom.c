@@ -71,7 +71,8 @@ struct result {
         struct vfioctl_ctx *ctx;
         struct vfioctl_snapshot *snapshot;
         struct vfioctl_vms *vms;
-        struct vfioctl_findings *checked, *refused;
+        struct vfioctl_findings *checked, *refused, *unfit;
+        struct vfioctl_fit *fit;
         struct vfioctl_intent *intent, *claims;
         struct vfioctl_plan *plan, *claiming;
         char *error;
@@ -124,6 +125,20 @@ static int work(struct result *result)
                                 .name = "1a", .identity = "x", .functions = &address, .n_functions = 1});
         if (r >= 0)
                 r = vfioctl_vms_add_device(result->vms, 0, &address);
+        /* One VM that fits, one without a core, and none for want of a GPU. */
+        if (r >= 0)
+                r = vfioctl_vms_set_share(
+                        result->vms, 0,
+                        &(struct vfioctl_vm_share){
+                                .vcpus = 2, .memory = 1 << 20, .pinned = "14,42", .numa_node = 1});
+        if (r >= 0)
+                r = vfioctl_findings_new(&result->unfit);
+        if (r >= 0)
+                r = vfioctl_fit_new(
+                        result->snapshot, result->vms,
+                        &(struct vfioctl_fit_request){
+                                .vms = 2, .vcpus = 16, .memory = 1 << 20, .gpus = 1, .with_fallback = true},
+                        result->unfit, &result->fit);
         if (r >= 0)
                 r = vfioctl_findings_new(&result->refused);
         if (r < 0)
@@ -141,6 +156,8 @@ static void result_free(struct result *result)
         (void)vfioctl_intent_free(result->intent);
         (void)vfioctl_findings_free(result->checked);
         (void)vfioctl_findings_free(result->refused);
+        (void)vfioctl_fit_free(result->fit);
+        (void)vfioctl_findings_free(result->unfit);
         (void)vfioctl_vms_free(result->vms);
         (void)vfioctl_snapshot_free(result->snapshot);
         (void)vfioctl_ctx_free(result->ctx);
@@ -152,10 +169,13 @@ static char *result_dump(const struct result *result)
 {
         char *text, *snapshot = snapshot_dump(result->snapshot), *checked = findings_dump(result->checked),
                     *refused = findings_dump(result->refused), *plan = plan_dump(result->plan),
-                    *claiming = plan_dump(result->claiming);
+                    *claiming = plan_dump(result->claiming), *unfit = findings_dump(result->unfit);
+        const struct vfioctl_place *place = vfioctl_fit_place(result->fit, 0);
 
-        assert_int_equal(util_format(&text, "%s\n%s\n%s\n%s\n%s", snapshot, checked, refused, plan, claiming),
+        assert_int_equal(util_format(&text, "%s\n%s\n%s\n%s\n%s\n%s\n%s", snapshot, checked, refused, plan,
+                                     claiming, unfit, place ? place->cpus : "nowhere"),
                          0);
+        free(unfit);
         free(snapshot);
         free(checked);
         free(refused);

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <libxml/xmlerror.h>
+#include <libxml/xmlmemory.h>
+
 #include "domains.h"
 
 /* Templates, and what a new VM gets beyond its template. */
@@ -387,6 +390,77 @@ static void test_secure_boot_of_the_template(void **state)
         assert_guest(text, VFIOCTL_GUEST_LINUX, true, "no", true, VFIOCTL_GUEST_LINUX);
 }
 
+/* ---- no memory ---- */
+
+static size_t countdown; /* allocations of libxml2 that still succeed; 0: all do */
+
+static bool runs_out(void)
+{
+        return countdown > 0 && --countdown == 0;
+}
+
+static void *failing_malloc(size_t size)
+{
+        return runs_out() ? NULL : malloc(size);
+}
+
+static void *failing_realloc(void *pointer, size_t size)
+{
+        return runs_out() ? NULL : realloc(pointer, size);
+}
+
+static char *failing_strdup(const char *text)
+{
+        return runs_out() ? NULL : strdup(text);
+}
+
+static void be_silent(void *userdata, const char *text, ...)
+{
+        (void)userdata;
+        (void)text;
+}
+
+/* Wherever it fails, the template is as it was: or all went well without what failed. */
+static void test_no_memory(void **state)
+{
+        static const char *const isos[] = {"/a.iso"}, *const evdevs[] = {"/dev/input/a-kbd"};
+        const struct vfioctl_address usb = {.bus = 3};
+        struct vfioctl_make make = usual();
+        size_t failed = 0;
+
+        (void)state;
+        xmlSetGenericErrorFunc(NULL, be_silent);
+        assert_int_equal(xmlMemSetup(free, failing_malloc, failing_realloc, failing_strdup), 0);
+        make.uuid = "11111111-2222-3333-4444-555555555555";
+        make.guest = VFIOCTL_GUEST_WINDOWS;
+        make.isos = isos;
+        make.n_isos = 1;
+        make.bridge = "br0";
+        make.queues = 4;
+        make.evdevs = evdevs;
+        make.n_evdevs = 1;
+        make.shared_memory = 32;
+        make.usb = &usb;
+        _cleanup_domain_ struct vfioctl_domain *good = template("minimal.xml");
+        assert_int_equal(vfioctl_domain_make(good, &make), 0);
+        _cleanup_free_ char *expected = format(good);
+        for (size_t n = 1;; n++) {
+                _cleanup_domain_ struct vfioctl_domain *domain = template("minimal.xml");
+                _cleanup_free_ char *before = format(domain);
+                countdown = n;
+                int r = vfioctl_domain_make(domain, &make);
+                bool is_over = countdown > 0;
+                countdown = 0;
+                if (r != 0 && r != -ENOMEM)
+                        fail_msg("allocation %zu fails, and it gives %d", n, r);
+                assert_formats(domain, r == 0 ? expected : before);
+                failed += r < 0;
+                if (is_over)
+                        break;
+        }
+        assert_true(failed > 100);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -404,6 +478,7 @@ int main(void)
                 cmocka_unit_test(test_devices),
                 cmocka_unit_test(test_guests),
                 cmocka_unit_test(test_secure_boot_of_the_template),
+                cmocka_unit_test(test_no_memory),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,10 @@
 
 #include <dlfcn.h>
 
+/* domain_private.h, which has the same cleanups as the tests. */
+bool domain_share_is_plain(const char *xml);
+void domain_share_scan(const char *xml, struct vfioctl_vm_share *ret);
+
 static void test_refuses(void **state)
 {
         static const char *const bad[] = {
@@ -170,6 +174,94 @@ static void test_reads_hugepages(void **state)
         }
 }
 
+static void test_reads_share(void **state)
+{
+#define NODES(text) "<numatune><memory " text "/></numatune>"
+        static const struct {
+                const char *xml;
+                struct vfioctl_vm_share share;
+        } cases[] = {
+                {"", {1, 0, NULL, -1, 0}},
+                {"<memory unit='KiB'>1024</memory><vcpu placement='static'>4</vcpu>", {4, 1024, NULL, -1, 0}},
+                {"<memory unit='GiB'> 2 </memory><vcpu current='1'>\n 4\n</vcpu>", {4, 2 << 20, NULL, -1, 0}},
+                {"<vcpu cpuset='0-3,^1'>2</vcpu>", {2, 0, "0,2-3", -1, 0}},
+                {"<vcpu>2</vcpu><cputune><vcpupin vcpu='0' cpuset='1'/><vcpupin vcpu='1' cpuset='29'/>"
+                 "<emulatorpin cpuset='0'/></cputune>",
+                 {2, 0, "1,29", -1, 0}},
+                /* One without a pin goes by the set of all. */
+                {"<vcpu cpuset='4-5'>2</vcpu><cputune><vcpupin vcpu='0' cpuset='1'/></cputune>",
+                 {2, 0, "1,4-5", -1, 0}},
+                {"<vcpu cpuset='4-5'>1</vcpu><cputune><vcpupin vcpu='0' cpuset='1'/></cputune>",
+                 {1, 0, "1", -1, 0}},
+                {"<vcpu cpuset='x'>0</vcpu><cputune><vcpupin vcpu='0' cpuset='9999'/><vcpupin/></cputune>",
+                 {1, 0, NULL, -1, 0}},
+                {NODES("mode='strict' nodeset='1'"), {1, 0, NULL, 1, 0}},
+                {NODES("nodeset='1'"), {1, 0, NULL, 1, 0}},
+                {NODES("mode='restrictive' nodeset='1'"), {1, 0, NULL, 1, 0}},
+                {NODES("mode='preferred' nodeset='1'"), {1, 0, NULL, -1, 0}},
+                {NODES("mode='strict' nodeset='0-1'"), {1, 0, NULL, -1, 0}},
+                {"<memoryBacking><hugepages/></memoryBacking>", {1, 0, NULL, -1, VFIOCTL_PAGE_DEFAULT}},
+                {"<memoryBacking><hugepages><page size='2' unit='MiB'/></hugepages></memoryBacking>",
+                 {1, 0, NULL, -1, 2048}},
+                {"<memory>99999999999999999999999</memory><vcpu>99999999999</vcpu>",
+                 {8192, 1ull << 40, NULL, -1, 0}},
+                {"<memory unit='TiB'>99999999999</memory><vcpu>-1</vcpu>", {1, 1ull << 40, NULL, -1, 0}},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *text = NULL, *pinned = NULL;
+                struct vfioctl_vm_share share;
+                assert_int_equal(util_format(&text, DOMAIN("%s"), cases[i].xml), 0);
+                _cleanup_domain_ struct vfioctl_domain *domain = parse(text);
+                assert_int_equal(vfioctl_domain_share(domain, &share, &pinned), 0);
+                assert_ptr_equal(share.pinned, pinned);
+                if (!util_equal(pinned, cases[i].share.pinned))
+                        fail_msg("%s: pinned to %s", cases[i].xml, pinned ? pinned : "none");
+                if (share.vcpus != cases[i].share.vcpus || share.memory != cases[i].share.memory ||
+                    share.numa_node != cases[i].share.numa_node || share.page != cases[i].share.page)
+                        fail_msg("%s: %u vCPUs, %llu KiB, node %d, pages of %llu", cases[i].xml, share.vcpus,
+                                 (unsigned long long)share.memory, share.numa_node,
+                                 (unsigned long long)share.page);
+        }
+}
+
+static void test_scans_share(void **state)
+{
+        static const struct {
+                const char *xml;
+                unsigned int vcpus;
+                uint64_t memory;
+        } cases[] = {
+                {"<domain>\n  <memory unit='KiB'>1024</memory>\n  <vcpu placement='static'>4</vcpu>", 4,
+                 1024},
+                {"<memoryBacking/><memory\nunit=\"MiB\">2</memory><vcpus/><vcpu>3</vcpu>", 3, 2048},
+                {"<metadata><x:a/><memory>7</memory><vcpu>7</vcpu></metadata><memory>8</memory><vcpu>2</"
+                 "vcpu>",
+                 2, 8},
+                {"<memory>8</memory><currentMemory unit='GiB'>9</currentMemory>", 1, 8},
+                {"<memory unit='furlongs'>8</memory>", 1, 0},
+                {"<memory unit='", 1, 0},
+                {"<memory", 1, 0},
+                {"", 1, 0},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                struct vfioctl_vm_share share;
+                domain_share_scan(cases[i].xml, &share);
+                if (share.vcpus != cases[i].vcpus || share.memory != cases[i].memory)
+                        fail_msg("%s: %u vCPUs, %llu KiB", cases[i].xml, share.vcpus,
+                                 (unsigned long long)share.memory);
+                assert_null(share.pinned);
+                assert_int_equal(share.numa_node, -1);
+        }
+        assert_true(domain_share_is_plain("<domain><cputune><shares>1</shares></cputune></domain>"));
+        assert_false(domain_share_is_plain("<domain><vcpu cpuset='1'>2</vcpu></domain>"));
+        assert_false(domain_share_is_plain("<domain><memoryBacking><hugepages/></memoryBacking></domain>"));
+        assert_false(domain_share_is_plain("<domain>" NODES("nodeset='1'") "</domain>"));
+}
+
 static void test_reads_notations(void **state)
 {
         static const struct {
@@ -264,11 +356,17 @@ static void test_loads_no_libvirt(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_refuses),         cmocka_unit_test(test_refuses_size_and_depth),
-                cmocka_unit_test(test_reads),           cmocka_unit_test(test_reads_numa),
-                cmocka_unit_test(test_reads_hugepages), cmocka_unit_test(test_reads_hugepages),
-                cmocka_unit_test(test_reads_notations), cmocka_unit_test(test_reads_only_pci),
-                cmocka_unit_test(test_damaged),         cmocka_unit_test(test_loads_no_libvirt),
+                cmocka_unit_test(test_refuses),
+                cmocka_unit_test(test_refuses_size_and_depth),
+                cmocka_unit_test(test_reads),
+                cmocka_unit_test(test_reads_numa),
+                cmocka_unit_test(test_reads_hugepages),
+                cmocka_unit_test(test_reads_share),
+                cmocka_unit_test(test_scans_share),
+                cmocka_unit_test(test_reads_notations),
+                cmocka_unit_test(test_reads_only_pci),
+                cmocka_unit_test(test_damaged),
+                cmocka_unit_test(test_loads_no_libvirt),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -333,6 +333,40 @@ static void test_features(void **state)
         assert_true(contains(linux_guest, "<clock offset=\"utc\">"));
 }
 
+static void test_secure_boot(void **state)
+{
+        static const struct {
+                const char *os;
+                const char *codes;
+        } cases[] = {
+                {"<os><type>hvm</type><loader secure='yes'>/f</loader></os>", "guest-secure-boot"},
+                {"<os firmware='efi'><type>hvm</type><firmware><feature enabled='yes' name='enrolled-keys'/>"
+                 "<feature enabled='yes' name='secure-boot'/></firmware></os>",
+                 "guest-secure-boot"},
+                {"<os firmware='efi'><type>hvm</type><firmware><feature enabled='no' name='secure-boot'/>"
+                 "</firmware><loader secure='no'/></os>",
+                 ""},
+                {"<os><type>hvm</type></os>", ""},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *xml = NULL;
+                assert_int_equal(util_format(&xml, DOMAIN("%s"), cases[i].os), 0);
+                _cleanup_domain_ struct vfioctl_domain *domain = parse(xml);
+                struct vfioctl_tuning tuning = {.kvm = true, .guest = VFIOCTL_GUEST_WINDOWS};
+                _cleanup_free_ char *silent = tune_finds(domain, &tuning, 0);
+                assert_string_equal(silent, "");
+                tuning.refuses_secure_boot = true;
+                _cleanup_free_ char *codes = tune_finds(domain, &tuning, 0);
+                assert_string_equal(codes, cases[i].codes);
+                /* Linux brings its driver along, signed. */
+                tuning.guest = VFIOCTL_GUEST_LINUX;
+                _cleanup_free_ char *for_linux = tune_finds(domain, &tuning, 0);
+                assert_string_equal(for_linux, "");
+        }
+}
+
 static void test_features_kept(void **state)
 {
         _cleanup_domain_ struct vfioctl_domain *domain =
@@ -447,6 +481,7 @@ int main(void)
                 cmocka_unit_test(test_other_machine),
                 cmocka_unit_test(test_features),
                 cmocka_unit_test(test_features_kept),
+                cmocka_unit_test(test_secure_boot),
                 cmocka_unit_test(test_clock),
                 cmocka_unit_test(test_guest),
         };

@@ -201,8 +201,10 @@ static void test_display_is_local(void **state)
         _cleanup_free_ char *rescue = with_display(domain, VFIOCTL_DISPLAY_RESCUE);
         static const char *const graphics[] = {
                 "<graphics type='vnc'><listen type='socket'/><listen type='address'/></graphics>",
-                "<graphics type='vnc'/>", "<graphics type='spice'><listen type='none'/></graphics>",
+                "<graphics type='vnc'/>",
+                "<graphics type='spice'><listen type='none'/></graphics>",
                 "<graphics type='sdl'/>",
+                "<graphics type='dbus'/><channel type='dbus'/><audio id='1' type='dbus'/>",
                 "<graphics type='vnc'><listen type='network' network='n'/></graphics>"};
 
         (void)state;
