@@ -166,8 +166,11 @@ static int place(struct create *create)
                 .gpus = options->n_gpus > 0 ? (unsigned int)options->n_gpus : count,
                 .named = options->n_gpus > 0 ? gpus : NULL,
                 .n_named = options->n_gpus,
+                .vm = create->cli->arguments[0],
                 .with_fallback = true,
                 .placement = vfioctl_ctx_placement(create->cli->ctx),
+                .host_cores = vfioctl_ctx_host_cores(create->cli->ctx),
+                .host_memory = vfioctl_ctx_host_memory(create->cli->ctx),
         };
         int r = vfioctl_fit_new(assignment->snapshot, assignment->vms, &request, assignment->findings,
                                 &create->fit);

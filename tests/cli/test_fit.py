@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -416,6 +417,32 @@ class OtherHosts(Fit):
         result = self.now.cli("fit", "--vcpus", "64", "--memory", "64G", "--quiet")
         self.code(0, result)
         self.assertLess(result.seconds, 3 * harness.SECOND)
+
+
+class SameAsCreate(Fit):
+    """What fit shows is what create writes."""
+
+    def each(self, topology, vcpus, memory, config=(), more=(), pages=None):
+        self.on(host_with(topology, numa=[
+            {"node": 0, "cpulist": "0-13,28-41", "threads": 2, "memory": 131072, "pages": pages or {}},
+            {"node": 1, "cpulist": "14-27,42-55", "threads": 2, "memory": 131072}]) if pages else topology)
+        self.now.configure(*config)
+        self.libvirt(vm("there", hostdev("06:00.0"), vcpus=2, pins=("2", "30"), memory=8))
+        place = self.places(1, vcpus, memory, *more)["vms"][0]
+        made = self.code(0, self.now.cli("--connect", self.uri, "create", "new", "--template", "minimal", "--disk", "/disk,size=1G", "--vcpus",
+                                         str(vcpus), "--memory", memory, "--print", *more))
+        self.assertEqual(re.findall(r"<vcpupin vcpu=.\d+. cpuset=['\"](.*?)['\"]", made.out), place["vcpus"])
+        self.assertEqual(set(re.findall(r"<emulatorpin cpuset=['\"](.*?)['\"]", made.out)), {place["services"]})
+        self.assertEqual(re.findall(r"<vfioctl:gpu name=['\"](.*?)['\"]", made.out), [gpu["name"] for gpu in place["gpus"]])
+        self.assertEqual(re.findall(r"<numatune>\s*<memory mode=['\"]\w+['\"] nodeset=['\"](.*?)['\"]", made.out), [place["memory_nodes"]])
+        self.assertEqual(bool(re.search("<hugepages>", made.out)), place["page"] is not None)
+        self.assertNotIn("VM 1", made.err, "it is called by its name")
+
+
+expand(SameAsCreate, [("usual", BIG, 6, "16G"), ("odd", BIG, 5, "16G"), ("less for the host", BIG, 6, "16G", ["host-cores = 5", "host-memory = 9G"]),
+                      ("spread", BIG, 6, "16G", ["placement = spread"]), ("two GPUs", BIG, 8, "16G", (), ("--count", "2")),
+                      ("two nodes", BIG, 8, "16G", (), ("--count", "5")), ("pages", BIG, 4, "4G", (), (), {"1048576": [8, 8]}),
+                      ("one node too full for the host", BIG, 4, "100G", ["host-memory = 20G"])])
 
 
 class Broken(Fit):

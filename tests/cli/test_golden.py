@@ -18,13 +18,13 @@ import tempfile
 sys.dont_write_bytecode = True
 import harness  # noqa: E402
 from harness import TOPOLOGIES, expand  # noqa: E402
+from schema import SCHEMA  # noqa: E402
 from vms import Vms, domain, hostdev  # noqa: E402
 
 GOLDEN = os.path.normpath(f"{harness.HERE}/../golden")
 GOLDEN_VMS = os.path.normpath(f"{harness.HERE}/../golden-vms")
 TEMPLATES = ("linux-compute", "linux-streaming", "minimal", "windows-streaming")
 GUESTS = ("linux", "windows")
-SCHEMA = "/usr/share/libvirt/schemas/domain.rng"
 # Where a card's GPUs cannot be parted, both go to the VM.
 VM_OPTIONS = {"x10drh-v340-noacs": ("--mode", "02:00.1=none-only", "--mode", "81:00.1=none-only")}
 VM_GPUS = {"x10drh-v340-noacs": 2}
