@@ -93,16 +93,12 @@ static int find_its_gpus(struct tuned *tuned)
 
 /* ---- where it runs, and what it is to be like ---- */
 
-/* Pages as the definition has them, unless others are asked for. */
-static enum vfioctl_pages pages_wanted(const struct tuned *tuned, const struct vfioctl_hugepages *now)
+/* Of the size that the definition has; one that no host is asked for by name counts as ordinary memory. */
+static enum vfioctl_pages pages_of(const struct vfioctl_hugepages *pages)
 {
-        enum vfioctl_pages otherwise = VFIOCTL_PAGES_AUTO;
-
-        if (now)
-                otherwise = now->size == 1 << 20 ? VFIOCTL_PAGES_1G
-                            : now->size == 2048  ? VFIOCTL_PAGES_2M
-                                                 : VFIOCTL_PAGES_NO;
-        return tuning_pages(&tuned->assignment.cli->options.vm, otherwise);
+        return pages->size == 1 << 20 ? VFIOCTL_PAGES_1G
+               : pages->size == 2048  ? VFIOCTL_PAGES_2M
+                                      : VFIOCTL_PAGES_NO;
 }
 
 /*
@@ -153,7 +149,9 @@ static int place(struct tuned *tuned)
         placing_request(assignment->cli, &request);
         request.vcpus = request.vcpus ? request.vcpus : share.vcpus;
         request.memory = request.memory ? request.memory : share.memory;
-        request.pages = pages_wanted(tuned, pages);
+        bool keeps_pages = pages && !options->hugepages;
+        if (keeps_pages)
+                request.pages = pages_of(pages);
         request.gpus = (unsigned int)tuned->n_gpus;
         request.named = tuned->gpus;
         request.n_named = tuned->n_gpus;
@@ -165,7 +163,6 @@ static int place(struct tuned *tuned)
                          printable(target->name, text, sizeof(text)));
                 return refused(assignment);
         }
-        bool keeps_pages = pages && !options->hugepages;
         r = keeps_pages ? place_with_pages(tuned, &request) : 0;
         if (r >= 0 && !tuned->fit)
                 r = vfioctl_fit_new(assignment->snapshot, assignment->vms, &request, assignment->findings,

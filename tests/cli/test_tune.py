@@ -258,6 +258,16 @@ class Cards(Tune):
         self.has(text, '<hidden state="on"/>', '<vendor_id state="on"')
         self.lacks(text, 'name="hypervisor"')
 
+    def test_siblings_of_amd(self):
+        """QEMU's "host" leaves topoext out, without which a guest on AMD's sees no siblings."""
+        gpus = "".join(hostdev(address) for address in ("0b:00.0", "0b:00.1"))
+        self.on(vm(devices=gpus, vcpus=4), topology="desktop-2xrtx3050")
+        text, _ = self.tuned()
+        self.has(text, '<feature policy="require" name="topoext"/>', 'threads="2"')
+        self.on(vm(vcpus=4))
+        text, _ = self.tuned()
+        self.lacks(text, "topoext")
+
     def test_rom(self):
         found = self.assigned(self.TOPOLOGY, ("vm1", "1a"))
         self.on(test_domain(found["vm1"]))
