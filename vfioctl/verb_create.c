@@ -6,7 +6,8 @@
 
 #include <signal.h>
 
-#define QUEUES_MAX 8 /* of a network device: more bring nothing, and cost memory */
+#define NETWORK_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+#define QUEUES_MAX      8 /* of a network device: more bring nothing, and cost memory */
 
 static void create_clear(struct create *create)
 {
@@ -94,7 +95,11 @@ static int check_name(struct create *create)
 static int check_network(struct create *create)
 {
         const struct assignment *assignment = &create->assignment;
-        const char *name = create->cli->options.vm.network;
+        const struct vm_options *vm = &create->cli->options.vm;
+        /* What the template says is only warned of: it may be right by the time of the start. */
+        const char *name = vm->network || vm->bridge
+                                   ? vm->network
+                                   : assignment->calls.domain_network(create->template->domain);
         _cleanup_findings_ struct vfioctl_findings *unheard = NULL;
         _cleanup_free_ char *fix = NULL;
         bool is_active = true;
@@ -106,14 +111,15 @@ static int check_network(struct create *create)
                 r = assignment->calls.find_network(assignment->virt, name, unheard, &is_active);
         if (r == -ENOMEM || (r < 0 && r != -ENOENT) || (r >= 0 && is_active))
                 return r == -ENOMEM ? r : 0;
-        if (r >= 0 && util_format(&fix, "virsh net-start %s", name) < 0)
+        bool is_word = strspn(name, NETWORK_LETTERS) == strlen(name);
+        if (r >= 0 && is_word && util_format(&fix, "virsh net-start %s", name) < 0)
                 return -ENOMEM;
-        struct vfioctl_finding finding = {.severity = VFIOCTL_REFUSAL,
+        struct vfioctl_finding finding = {.severity = vm->network ? VFIOCTL_REFUSAL : VFIOCTL_WARNING,
                                           .code = "network-missing",
                                           .culprit = name,
                                           .fix = fix ? fix : "virsh net-list --all"};
         return add_finding(assignment->findings, finding,
-                           fix ? "the network %s of libvirt's is not active" : "libvirt has no network %s",
+                           r >= 0 ? "the network %s of libvirt's is not active" : "libvirt has no network %s",
                            name);
 }
 

@@ -59,6 +59,7 @@ int virt_load(struct virt_calls *ret)
             !resolve(calls.library, "vfioctl_domain_move_gpus", &calls.move_gpus) ||
             !resolve(calls.library, "vfioctl_domain_check_template", &calls.check_template) ||
             !resolve(calls.library, "vfioctl_domain_summary", &calls.domain_summary) ||
+            !resolve(calls.library, "vfioctl_domain_network", &calls.domain_network) ||
             !resolve(calls.library, "vfioctl_domain_is_name", &calls.is_vm_name) ||
             !resolve(calls.library, "vfioctl_domain_is_path", &calls.is_path) ||
             !resolve(calls.library, "vfioctl_shared_memory", &calls.shared_memory) ||

@@ -47,6 +47,7 @@ struct virt_calls {
         __typeof__(vfioctl_domain_move_gpus) *move_gpus;
         __typeof__(vfioctl_domain_check_template) *check_template;
         __typeof__(vfioctl_domain_summary) *domain_summary;
+        __typeof__(vfioctl_domain_network) *domain_network;
         __typeof__(vfioctl_domain_is_name) *is_vm_name;
         __typeof__(vfioctl_domain_is_path) *is_path;
         __typeof__(vfioctl_shared_memory) *shared_memory;

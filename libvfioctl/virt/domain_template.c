@@ -104,3 +104,12 @@ VFIOCTL_EXPORT int vfioctl_domain_summary(const struct vfioctl_domain *domain, c
         *ret = copy;
         return 0;
 }
+
+VFIOCTL_EXPORT const char *vfioctl_domain_network(const struct vfioctl_domain *domain)
+{
+        const xmlNode *interface = xml_child(domain_devices(domain), "interface", NULL);
+
+        while (interface && !util_equal(xml_attribute(interface, "type"), "network"))
+                interface = xml_next(interface, "interface", NULL);
+        return xml_attribute(xml_child(interface, "source", NULL), "network");
+}

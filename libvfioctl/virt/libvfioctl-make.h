@@ -25,6 +25,9 @@ int vfioctl_domain_check_template(const struct vfioctl_domain *domain, char **re
  * free. Since 0.1. */
 int vfioctl_domain_summary(const struct vfioctl_domain *domain, char **ret);
 
+/** The first of libvirt's networks that the definition names, or NULL; good until it is edited. Since 0.1. */
+const char *vfioctl_domain_network(const struct vfioctl_domain *domain);
+
 /* ---- a new VM, pure ------------------------------------------------------------------------------- */
 
 /** Longest name of a VM that is made, in bytes: libvirt makes names of files of it. Since 0.1. */

@@ -310,6 +310,9 @@ class Refusals(Create):
         self.on("m2000")
         self.uri = "test:///default"
         self.code(0, self.cli(*arguments("vm1", f"{DISK},size=1G", "--network", "default", "--dry-run")))
+        self.assertNotIn("network-missing", self.code(0, self.cli(*arguments("vm1", f"{DISK},size=1G", "--dry-run"))).err)
+        self.libvirt(domain("other"))
+        self.says(self.code(0, self.cli(*arguments("vm1", f"{DISK},size=1G", "--dry-run"))), "network-missing", "no network default")
 
     def test_no_gpu(self):
         self.on("gtx690", "--holder", "83:00.0=4711,a,ollama.service", "--holder", "84:00.0=4712,b,b.service")

@@ -43,6 +43,11 @@ static void test_devices(void **state)
         assert_gpu(vms, 2, true, true);
         assert_gpu(vms, 3, false, false);
         assert_gpu(vms, 4, false, false);
+        assert_true(vfioctl_vms_has_device(vms, 0, &addresses[0]));
+        assert_false(vfioctl_vms_has_device(vms, 0, &addresses[1]));
+        assert_true(vfioctl_vms_has_device(vms, 1, &addresses[1]));
+        assert_true(vfioctl_vms_has_device(vms, 3, &addresses[2]));
+        assert_false(vfioctl_vms_has_device(vms, 4, &addresses[2]));
         assert_int_equal(vfioctl_vms_add_device(vms, 4, &addresses[0]), -EINVAL);
         assert_int_equal(vfioctl_vms_add_running_device(vms, SIZE_MAX, &addresses[0]), -EINVAL);
 }

@@ -114,6 +114,27 @@ static void test_summary(void **state)
         }
 }
 
+static void test_network_of_a_template(void **state)
+{
+        static const struct {
+                const char *xml, *network;
+        } cases[] = {
+                {DOMAIN(""), NULL},
+                {DEVICES("<interface/>"), NULL},
+                {DEVICES("<interface type='bridge'><source bridge='b'/></interface>"), NULL},
+                {DEVICES("<interface type='user'/><interface type='network'><source "
+                         "network='n'/></interface>"),
+                 "n"},
+                {DEVICES("<interface type='network'/>"), NULL},
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_domain_ struct vfioctl_domain *domain = parse(cases[i].xml);
+                assert_true(util_equal(vfioctl_domain_network(domain), cases[i].network));
+        }
+}
+
 /* ---- words ---- */
 
 static void test_names(void **state)
@@ -467,6 +488,7 @@ int main(void)
                 cmocka_unit_test(test_templates_are_good),
                 cmocka_unit_test(test_what_a_template_must_not_have),
                 cmocka_unit_test(test_summary),
+                cmocka_unit_test(test_network_of_a_template),
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_shared_memory),
                 cmocka_unit_test(test_what_makes_no_sense),
