@@ -98,9 +98,28 @@ static const struct description {
         {"version", no_argument, KEY_VERSION, 0, "--version", "the version"},
 };
 
+/* What it tells of begins in a column of its own, on the next line where there is no room. */
+static void print_row(const char *left, int column, const char *text)
+{
+        int written = printf("  %s", left);
+
+        if (written >= column)
+                printf("\n%*s%s\n", column, "", text);
+        else
+                printf("%*s%s\n", column - written, "", text);
+}
+
 static void print_option(const struct description *description)
 {
-        printf("  %-20s %s\n", description->usage, description->text);
+        print_row(description->usage, 23, description->text);
+}
+
+static void print_verb(const struct verb *verb)
+{
+        char left[80];
+
+        (void)snprintf(left, sizeof(left), "%-11s %s", verb->name, verb->arguments);
+        print_row(left, 24, verb->summary);
 }
 
 static void print_help(const struct verb *verbs, size_t n_verbs)
@@ -108,7 +127,7 @@ static void print_help(const struct verb *verbs, size_t n_verbs)
         printf("Usage: vfioctl [OPTION...] VERB [ARGUMENT...]\n"
                "Hands one GPU to each virtual machine.\n\nVerbs:\n");
         for (size_t i = 0; i < n_verbs; i++)
-                printf("  %-10s %-18s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
+                print_verb(&verbs[i]);
         printf("\nOptions:\n");
         for (size_t i = 0; i < ELEMENTSOF(descriptions); i++)
                 if (descriptions[i].verb_option == 0)
