@@ -93,17 +93,39 @@ static int find_format(struct create *create)
         return 0;
 }
 
-static int look_for_user(struct create *create, const char *real)
+/* A disk that is sought among those of other VMs. */
+struct sought {
+        const struct create *create;
+        const char *real;          /* its path without links, or NULL */
+        const struct stat *status; /* NULL: it is yet to be made */
+};
+
+/* One disk has many names: links of udev's, of folders, hard ones. */
+static bool is_sought(void *userdata, const char *path)
+{
+        const struct sought *sought = userdata;
+        struct stat status;
+
+        if (util_equal(path, sought->create->disk.path) || util_equal(path, sought->real))
+                return true;
+        if (!sought->status || *path != '/' ||
+            rootfs_stat(&sought->create->fs, path, false, &status, NULL) < 0)
+                return false;
+        if (S_ISBLK(status.st_mode))
+                return S_ISBLK(sought->status->st_mode) && status.st_rdev == sought->status->st_rdev;
+        return status.st_dev == sought->status->st_dev && status.st_ino == sought->status->st_ino;
+}
+
+static int look_for_user(struct create *create, const char *real, const struct stat *status)
 {
         const struct assignment *assignment = &create->assignment;
-        const char *const paths[] = {create->disk.path, real};
+        struct sought sought = {create, real, status};
         _cleanup_free_ char *vm = NULL;
         char text[80];
 
         if (!assignment->virt)
                 return 0;
-        int r = assignment->calls.disk_user(assignment->virt, paths, ELEMENTSOF(paths), assignment->findings,
-                                            &vm);
+        int r = assignment->calls.disk_user(assignment->virt, is_sought, &sought, assignment->findings, &vm);
         if (r < 0 || !vm)
                 return r;
         return refuse(create,
@@ -136,7 +158,7 @@ static int look_at_disk(struct create *create)
                               "%s is %s, and no disk", disk->path, kind_of(&status));
         disk->is_block = S_ISBLK(status.st_mode);
         r = find_format(create);
-        return r < 0 ? r : look_for_user(create, real);
+        return r < 0 ? r : look_for_user(create, real, &status);
 }
 
 static int check_space(struct create *create)
@@ -191,7 +213,7 @@ static int look_at_new_disk(struct create *create)
                                                        .fix = "install it, or have the name end in .img"},
                               "%s wants " PATH_QEMU_IMG ", which is not installed", disk->path);
         r = check_space(create);
-        return r < 0 ? r : look_for_user(create, disk->path);
+        return r < 0 ? r : look_for_user(create, NULL, NULL);
 }
 
 /* ---- isos and input devices ---- */

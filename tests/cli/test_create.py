@@ -286,6 +286,11 @@ class Refusals(Create):
             self.libvirt(domain("owner", f"<disk type='file'><source file='{path}'/><target dev='vda'/></disk>"))
             self.refuses("disk-in-use", ("owner",), disk="/images/a.img")
         self.refuses("disk-in-use", ("owner",), disk="/images/link.img")
+        os.link(self.now.path("images/a.img"), self.now.path("images/hard.img"))
+        self.before = self.now.tree()
+        for path in ("/images/link.img", "/images/hard.img", "/images//a.img"):
+            self.libvirt(domain("owner", f"<disk type='file'><source file='{path}'/><target dev='vda'/></disk>"))
+            self.refuses("disk-in-use", ("owner",), disk="/images/a.img")
         self.libvirt(domain("owner", "<disk type='file'><source file='/images/new.img'/><target dev='vda'/></disk>"))
         self.refuses("disk-in-use", ("owner",), disk="/images/new.img,size=1G")
         self.libvirt(domain("owner", "<disk type='file' device='cdrom'><source file='/images/a.img'/><target dev='sda'/><readonly/></disk>"))
