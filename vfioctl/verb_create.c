@@ -124,11 +124,14 @@ static int check_bridge(struct create *create)
 
         if (!name)
                 return 0;
-        (void)snprintf(path, sizeof(path), PATH_CLASS_NET "/%s", name);
+        /* br_sysfs_addbr(): only bridges have it. One of Open vSwitch wants a <virtualport> besides. */
+        (void)snprintf(path, sizeof(path), PATH_CLASS_NET "/%s/bridge", name);
         if (rootfs_exists(&create->fs, path))
                 return 0;
-        struct vfioctl_finding finding = {
-                .severity = VFIOCTL_REFUSAL, .code = "network-missing", .culprit = name, .fix = "ip link"};
+        struct vfioctl_finding finding = {.severity = VFIOCTL_REFUSAL,
+                                          .code = "network-missing",
+                                          .culprit = name,
+                                          .fix = "ip link show type bridge"};
         return add_finding(create->assignment.findings, finding, "the host has no bridge %s", name);
 }
 

@@ -158,7 +158,7 @@ class Success(Create):
         self.on("m2000")
         for path in ("a.iso", "b.iso", "dev/input/by-id/usb-x-event-kbd", "dev/input/event7"):
             self.now.write(path, "")
-        os.makedirs(self.now.path("sys/class/net/br0"))
+        os.makedirs(self.now.path("sys/class/net/br0/bridge"))
         root = self.made(*arguments("vm1", f"{DISK},size=1G", "--iso", "/a.iso", "--iso", "/b.iso", "--bridge", "br0", "--os", "windows",
                                     "--evdev", "/dev/input/by-id/usb-x-event-kbd", "--evdev", "/dev/input/event7",
                                     "--looking-glass", "2560x1440", "--display", "none"))
@@ -308,7 +308,10 @@ class Refusals(Create):
         self.refuses("iso-missing", ("/images",), "--iso", "/images")
         self.refuses("input-missing", ("/dev/input/x",), "--evdev", "/dev/input/x")
         self.refuses("input-missing", ("/dev/sda9",), "--evdev", "/dev/sda9")
-        self.refuses("network-missing", ("br9",), "--bridge", "br9")
+        os.makedirs(self.now.path("sys/class/net/eth7"))
+        self.before = self.now.tree()
+        for name in ("br9", "eth7", ".", ".."):
+            self.refuses("network-missing", (name, "ip link"), "--bridge", name)
         self.refuses("network-missing", ("nowhere", "virsh net-list"), "--network", "nowhere")
 
     def test_networks(self):

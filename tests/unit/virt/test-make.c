@@ -284,12 +284,16 @@ static void test_network(void **state)
                  "<source bridge=\"br0\"/><model type=\"virtio\"/><driver "
                  "queues=\"4\"/></interface><interface id=\"2\"/>",
                  4},
-                {NULL, NULL, "<interface id='1'><model type='virtio'/><driver name='vhost'/></interface>",
+                {NULL, NULL,
+                 "<interface type='direct'><model type='virtio'/><driver name='vhost'/></interface>",
                  "<driver name=\"vhost\" queues=\"2\"/>", 2},
-                {NULL, NULL, "<interface><model type='virtio'/><driver queues='3'/></interface>",
+                {NULL, NULL,
+                 "<interface type='network'><model type='virtio'/><driver queues='3'/></interface>",
                  "<driver queues=\"3\"/>", 2},
-                {NULL, NULL, "<interface><model type='e1000e'/></interface>",
-                 "<interface><model type=\"e1000e\"/></interface>", 2},
+                {NULL, NULL, "<interface type='network'><model type='e1000e'/></interface>",
+                 "<interface type=\"network\"><model type=\"e1000e\"/></interface>", 2},
+                {NULL, NULL, "<interface type='user'><model type='virtio'/></interface>",
+                 "<interface type=\"user\"><model type=\"virtio\"/></interface>", 2},
         };
 
         (void)state;
