@@ -321,6 +321,14 @@ class Pages(Fit):
             "echo 16 > /sys/devices/system/node/node1/hugepages/hugepages-1048576kB/nr_hugepages"])
         self.assertEqual(self.pages(self.places(1, 2, "8G", "--hugepages", "2M")), [2 << 20])
         self.assertEqual(self.pages(self.places(6, 2, "8G", "--hugepages", "no")), [None] * 6)
+        self.assertEqual(self.lines("--vms", 1, "--vcpus", 6, "--memory", "100G", "--hugepages", "1G"), [
+            "vfioctl: no-pages: VM 1: node 0: 100 huge pages of 1 GiB wanted, 36 of 40 left; to mend it: "
+            "echo 104 > /sys/devices/system/node/node0/hugepages/hugepages-1048576kB/nr_hugepages",
+            "vfioctl: no-pages: VM 1: node 1: 100 huge pages of 1 GiB wanted, 0 of 0 left; to mend it: "
+            "echo 100 > /sys/devices/system/node/node1/hugepages/hugepages-1048576kB/nr_hugepages"])
+        self.assertEqual(self.lines("--vms", 1, "--vcpus", 6, "--memory", "125G", "--hugepages", "1G"), [
+            "vfioctl: no-pages: VM 1: node 0: 125 huge pages of 1 GiB wanted, 36 of 40 left, and 72.0 GiB of memory to make more of",
+            "vfioctl: no-pages: VM 1: node 1: 125 huge pages of 1 GiB wanted, 0 of 0 left, and 120.0 GiB of memory to make more of"])
         lines = self.lines("--vms", 1, "--vcpus", 2, "--memory", "2.5G", "--hugepages", "1G")
         self.assertEqual(set(lines), {"vfioctl: no-pages: VM 1: 2.5 GiB is no whole number of huge pages of 1 GiB"})
 
