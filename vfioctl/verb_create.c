@@ -30,6 +30,15 @@ static void create_clear(struct create *create)
 
 /* ---- template ---- */
 
+/* After the reason, which is no finding. */
+static int refuse_template(const struct create *create)
+{
+        complain("nothing was changed");
+        if (create->cli->options.json && print_plan_json(NULL, NULL) != CODE_DONE)
+                return CODE_FAILED;
+        return CODE_REFUSED;
+}
+
 static int explain_unknown(const struct create *create)
 {
         const char *wanted = create->cli->options.vm.template;
@@ -46,7 +55,7 @@ static int explain_unknown(const struct create *create)
         }
         complain("there is no template '%s'; there are: %s", printable(wanted, text, sizeof(text)),
                  all ? all : "none");
-        return CODE_REFUSED;
+        return refuse_template(create);
 }
 
 static int find_template(struct create *create)
@@ -59,8 +68,7 @@ static int find_template(struct create *create)
         if (!create->template->error)
                 return 0;
         complain("%s: %s", create->template->path, create->template->error);
-        complain("nothing was changed");
-        return CODE_REFUSED;
+        return refuse_template(create);
 }
 
 /* ---- what libvirt and the host have against it ---- */
@@ -239,7 +247,7 @@ static int make(struct create *create, const struct vfioctl_tuning *tuning)
         int r = create->assignment.calls.domain_make(create->domain, &make);
         if (r == -ENOSPC) {
                 complain("template %s has too many drives for more", create->template->name);
-                return CODE_REFUSED;
+                return refuse_template(create);
         }
         if (r < 0)
                 return complain_errno(r, "the definition cannot be made");

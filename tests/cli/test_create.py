@@ -350,6 +350,9 @@ class Refusals(Create):
         self.before = host.tree()
         self.says(self.refused(3, *arguments("vm1", DISK, "--template", "minimal")), "minimal.xml", "line 1", "DOCTYPE",
                   "nothing was changed")
+        for name in ("nope", "minimal"):
+            result = self.refused(3, *arguments("vm1", DISK, "--template", name, "--json"))
+            self.assertEqual((result.json["steps"], result.json["findings"]), ([], []))
 
     def test_out_of_reach(self):
         self.on("m2000")
