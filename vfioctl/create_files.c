@@ -287,15 +287,18 @@ void create_guess_files(struct create *create)
 
 /* ---- making it ---- */
 
-static int format_disk(const struct create *create, const char *real)
+/* By its descriptor: whoever may write to the folder could put a link to another file in its place. */
+static int format_disk(const struct create *create, int fd)
 {
         _cleanup_free_ char *size = NULL, *output = NULL;
+        char path[64];
 
         if (!util_equal(create->disk.format, "qcow2"))
                 return 0;
         if (util_format(&size, "%lluK", (unsigned long long)create->disk.size) < 0)
                 return complain_errno(-ENOMEM, "the disk cannot be made");
-        const char *const command[] = {PATH_QEMU_IMG, "create", "-q", "-f", "qcow2", real, size, NULL};
+        (void)snprintf(path, sizeof(path), PATH_PROC "/%ld/fd/%d", (long)getpid(), fd);
+        const char *const command[] = {PATH_QEMU_IMG, "create", "-q", "-f", "qcow2", path, size, NULL};
         int r = program_run(command, &output);
         if (r == 0)
                 return 0;
@@ -308,12 +311,13 @@ static int format_disk(const struct create *create, const char *real)
 int create_make_disk(struct create *create)
 {
         struct new_disk *disk = &create->disk;
-        _cleanup_free_ char *real = NULL;
         bool is_raw = util_equal(disk->format, "raw");
+        struct stat status = {0};
+        int fd;
 
         if (disk->size == 0)
                 return 0;
-        int r = rootfs_make_sparse(&create->fs, disk->path, is_raw ? disk->size * 1024 : 0, &real);
+        int r = rootfs_make_sparse(&create->fs, disk->path, is_raw ? disk->size * 1024 : 0, &fd);
         /* A link that leads nowhere: there is something of that name. */
         if (r == -ELOOP)
                 r = -EEXIST;
@@ -323,16 +327,37 @@ int create_make_disk(struct create *create)
                 return r == -EACCES || r == -EPERM || r == -EEXIST || r == -EFBIG ? CODE_REFUSED
                                                                                   : CODE_FAILED;
         }
+        (void)fstat(fd, &status);
+        disk->device = status.st_dev;
+        disk->inode = status.st_ino;
         disk->made = true;
-        return format_disk(create, real);
+        r = format_disk(create, fd);
+        (void)close(fd);
+        return r;
+}
+
+/* It, and not what somebody has put there since. */
+static int remove_made(const struct create *create)
+{
+        const struct new_disk *disk = &create->disk;
+        struct stat status;
+
+        int r = rootfs_stat(&create->fs, disk->path, false, &status, NULL);
+        if (r < 0)
+                return r;
+        if (status.st_dev != disk->device || status.st_ino != disk->inode)
+                return -EEXIST;
+        return rootfs_unlink(&create->fs, disk->path);
 }
 
 void create_remove_disk(struct create *create)
 {
         if (!create->disk.made)
                 return;
-        int r = rootfs_unlink(&create->fs, create->disk.path);
-        if (r < 0 && r != -ENOENT)
+        int r = remove_made(create);
+        if (r == -EEXIST)
+                complain("%s is another file than the disk that was made, and stays", create->disk.path);
+        else if (r < 0 && r != -ENOENT)
                 complain("disk %s, which was made for it, cannot be removed: %s", create->disk.path,
                          strerror(-r));
         create->disk.made = false;

@@ -495,6 +495,24 @@ class HalfWay(Create):
         result = self.grabbed(f"rm {self.now.path('images/vm1.img')}; exit 0\n")
         self.assertIn(result.code, (0, 1), "the file that is made is gone: whatever comes of it, nothing is left that was not told")
 
+    def test_another_file_in_its_place(self):
+        """Somebody who may write to the folder has no file of root's written to or removed."""
+        for name, fault in (("vm1.qcow2", {}), ("vm1.img", {"FAIL": 3})):
+            with self.subTest(name=name):
+                self.on("gtx690")
+                images = self.now.path("images")
+                for file in ("precious", "vm2.img"):
+                    self.now.write(f"images/{file}", "precious")
+                path = f"{harness.SCRATCH}/grab.sh"
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(f"cd {images} && rm {name} && " + ("mv vm2.img vm1.img\n" if fault else f"ln -s precious {name}\n"))
+                result = self.failing("", *arguments("vm1", f"/images/{name},size=1G"), grab=f"sh {path}", faults=fault)
+                self.assertEqual(self.now.read("images/precious"), "precious")
+                self.assertEqual(sorted(os.listdir(images)), ["precious", name] + ([] if fault else ["vm2.img"]))
+                if fault:
+                    self.says(self.code(1, result), "another file", "/images/vm1.img")
+                    self.assertEqual(self.now.read("images/vm1.img"), "precious")
+
     def test_hang(self):
         host = self.on("gtx690")
         host.configure("step-deadline = 300ms")
