@@ -252,10 +252,11 @@ static int tell_pages_of(const struct vfioctl_fit *fit, const struct fit_node *n
         _cleanup_free_ char *fix = NULL;
         char page[TEXT_SIZE], where[32];
 
-        if (node->pages_wanted % size != 0 || !fit_pool(node, size, NULL))
+        if (fit->request.memory % size != 0 || node->pages_wanted % size != 0 || !fit_pool(node, size, NULL))
                 size = PAGE_2M;
         const struct page_pool *pool = fit_pool(node, size, &left);
-        if (node->pages_wanted == 0 || !pool)
+        /* No VM could use them: fit_has_pages(). */
+        if (node->pages_wanted == 0 || fit->request.memory % size != 0 || !pool)
                 return 0;
         uint64_t pages = (node->pages_wanted + size - 1) / size;
         int r = pages_fix(fit, node, size, pool->count + pages - (*left < pages ? *left : pages), &fix);

@@ -309,7 +309,11 @@ class Pages(Fit):
             "node 0": "echo 68 > /sys/devices/system/node/node0/hugepages/hugepages-1048576kB/nr_hugepages",
             "node 1": "echo 32 > /sys/devices/system/node/node1/hugepages/hugepages-1048576kB/nr_hugepages"})
         self.assertEqual(self.pages(self.places(1, 2, "2.5G")), [2 << 20], "no whole number of large ones")
-        self.assertEqual(self.pages(self.places(1, 2, "2561M")), [None], "nor of small ones")
+        found = self.places(1, 2, "2561M")
+        self.assertEqual(self.pages(found), [None], "nor of small ones")
+        self.assertEqual(found["findings"], [], "and nothing that it could use is to be made")
+        notes = [finding["fix"] for finding in self.places(4, 2, "6.5G", "--count", "1")["findings"]]
+        self.assertEqual([note for note in notes if "1048576kB" in note], [], "two times 6.5 GiB are 13 pages that neither can use")
 
     def test_asked_for(self):
         found = self.places(None, 6, "16G", "--hugepages", "1G")
