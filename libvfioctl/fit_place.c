@@ -223,10 +223,12 @@ int fit_place_memory(struct vfioctl_fit *fit, struct fit_vm *vm, const node_set 
         else {
                 uint64_t left = fit_free_memory(fit, nodes),
                          here = left < request->memory ? left : request->memory;
+                /* Pages for a VM that is too large for its node would take all that is left there. */
+                bool has_room = here == request->memory && request->pages == VFIOCTL_PAGES_AUTO;
                 node_set all = {.words = {0}};
                 for (size_t i = 0; i < fit->n_nodes; i++) {
                         cpu_set_add(&all, (unsigned int)i);
-                        if (cpu_set_has(nodes, (unsigned int)i) && request->pages == VFIOCTL_PAGES_AUTO)
+                        if (cpu_set_has(nodes, (unsigned int)i) && has_room)
                                 fit->nodes[i].pages_wanted += request->memory / count;
                 }
                 fit_take_memory(fit, nodes, here);

@@ -99,13 +99,45 @@ static int pages_fix(const struct vfioctl_fit *fit, const struct fit_node *node,
                                      (unsigned long long)number, (unsigned long long)size);
 }
 
+/* A node that has too few. */
+static int tell_pages_lacking(const struct vfioctl_fit *fit, const char *label, const struct fit_node *node,
+                              uint64_t size, uint64_t each, enum vfioctl_severity severity)
+{
+        _cleanup_free_ char *fix = NULL;
+        char page[TEXT_SIZE], memory[TEXT_SIZE], room[96] = "", where[32];
+        uint64_t *left = NULL;
+        int r = 0;
+
+        const struct page_pool *pool = fit_pool(node, size, &left);
+        if (pool && *left >= each)
+                return 0;
+        if (!pool)
+                (void)snprintf(room, sizeof(room), ": this kernel has none of that size");
+        else if ((each - *left) * size > node->memory)
+                (void)snprintf(room, sizeof(room), ", and %s of memory to make more of",
+                               size_text(node->memory, memory));
+        else
+                r = pages_fix(fit, node, size, pool->count + each - *left, &fix);
+        (void)snprintf(where, sizeof(where), "node %d", node->resources->number);
+        return r < 0 ? r
+                     : finding_addf(fit->findings,
+                                    (struct vfioctl_finding){.severity = severity,
+                                                             .code = "no-pages",
+                                                             .culprit = where,
+                                                             .fix = fix},
+                                    "%s: %s: %llu huge page%s of %s wanted, %llu of %llu left%s", label,
+                                    where, (unsigned long long)each, each == 1 ? "" : "s",
+                                    page_text(size, page), (unsigned long long)(pool ? *left : 0),
+                                    (unsigned long long)(pool ? pool->count : 0), room);
+}
+
 /* One finding for each node that has too few. */
 static int tell_pages(const struct vfioctl_fit *fit, const char *label, const node_set *nodes,
                       enum vfioctl_severity severity)
 {
         uint64_t size = fit->request.pages == VFIOCTL_PAGES_2M ? PAGE_2M : PAGE_1G;
         uint64_t each = fit_pages_each(fit, nodes, size);
-        char page[TEXT_SIZE], memory[TEXT_SIZE], where[32];
+        char page[TEXT_SIZE], memory[TEXT_SIZE];
         int r = 0;
 
         if (fit->request.memory % size != 0)
@@ -113,30 +145,9 @@ static int tell_pages(const struct vfioctl_fit *fit, const char *label, const no
                                     (struct vfioctl_finding){.severity = severity, .code = "no-pages"},
                                     "%s: %s is no whole number of huge pages of %s", label,
                                     size_text(fit->request.memory, memory), page_text(size, page));
-        for (size_t i = 0; r >= 0 && i < fit->n_nodes; i++) {
-                const struct fit_node *node = &fit->nodes[i];
-                _cleanup_free_ char *fix = NULL;
-                uint64_t *left = NULL;
-                if (!cpu_set_has(nodes, (unsigned int)i))
-                        continue;
-                const struct page_pool *pool = fit_pool(node, size, &left);
-                if (pool && *left >= each)
-                        continue;
-                if (pool)
-                        r = pages_fix(fit, node, size, pool->count + each - *left, &fix);
-                (void)snprintf(where, sizeof(where), "node %d", node->resources->number);
-                if (r >= 0)
-                        r = finding_addf(fit->findings,
-                                         (struct vfioctl_finding){.severity = severity,
-                                                                  .code = "no-pages",
-                                                                  .culprit = where,
-                                                                  .fix = fix},
-                                         "%s: %s: %llu huge page%s of %s wanted, %llu of %llu left%s", label,
-                                         where, (unsigned long long)each, each == 1 ? "" : "s",
-                                         page_text(size, page), (unsigned long long)(pool ? *left : 0),
-                                         (unsigned long long)(pool ? pool->count : 0),
-                                         pool ? "" : ": this kernel has none of that size");
-        }
+        for (size_t i = 0; r >= 0 && i < fit->n_nodes; i++)
+                if (cpu_set_has(nodes, (unsigned int)i))
+                        r = tell_pages_lacking(fit, label, &fit->nodes[i], size, each, severity);
         return r;
 }
 
@@ -241,10 +252,11 @@ static int tell_pages_of(const struct vfioctl_fit *fit, const struct fit_node *n
         _cleanup_free_ char *fix = NULL;
         char page[TEXT_SIZE], where[32];
 
-        if (node->pages_wanted % size != 0 || !fit_pool(node, size, NULL))
+        if (fit->request.memory % size != 0 || node->pages_wanted % size != 0 || !fit_pool(node, size, NULL))
                 size = PAGE_2M;
         const struct page_pool *pool = fit_pool(node, size, &left);
-        if (node->pages_wanted == 0 || !pool)
+        /* No VM could use them: fit_has_pages(). */
+        if (node->pages_wanted == 0 || fit->request.memory % size != 0 || !pool)
                 return 0;
         uint64_t pages = (node->pages_wanted + size - 1) / size;
         int r = pages_fix(fit, node, size, pool->count + pages - (*left < pages ? *left : pages), &fix);

@@ -130,20 +130,35 @@ VFIOCTL_EXPORT uint64_t vfioctl_gpu_large_bars(const struct vfioctl_gpu *gpu)
         return sum;
 }
 
+/* Bytes, or half of all there are. */
+static uint64_t round_up(uint64_t bytes)
+{
+        uint64_t power = 1;
+
+        while (power < bytes && power < 1ull << 62)
+                power *= 2;
+        return power;
+}
+
+/*
+ * A bridge's window begins at a multiple of its largest BAR, and is no longer than what is in it:
+ * CalculateResourceAperture() of edk2's PciBusDxe. So 16 GiB and a little leave a hole in front of the next
+ * GPU of that size.
+ */
+VFIOCTL_EXPORT uint64_t vfioctl_gpu_bar_room(const struct vfioctl_gpu *gpu)
+{
+        uint64_t sum = vfioctl_gpu_large_bars(gpu);
+
+        return sum > 0 ? round_up(sum) : 0;
+}
+
 /* PcdPciMmio64Size of OvmfPkg: what OVMF has before edk2-stable202211, and where it cannot see the processor.
  */
 #define WINDOW (32ull << 30)
 
-/* BARs in a window are aligned to their size: the sum rounded up to a power of two has room. */
-VFIOCTL_EXPORT uint64_t vfioctl_bar_window(uint64_t sum)
+VFIOCTL_EXPORT uint64_t vfioctl_bar_window(uint64_t room)
 {
-        uint64_t window = WINDOW;
-
-        if (sum <= WINDOW)
-                return 0;
-        while (window < sum && window < 1ull << 62)
-                window *= 2;
-        return window;
+        return room > WINDOW ? round_up(room) : 0;
 }
 
 /* What IOMMU it has is the firmware's or the processor's to tell: facts_kernel.c. */

@@ -66,11 +66,13 @@ bool vfioctl_snapshot_host_is_amd(const struct vfioctl_snapshot *snapshot);
 
 /** Bytes of the 64-bit BARs of all its functions: VFIOCTL_SNAPSHOT_DETAILS. Since 0.1. */
 uint64_t vfioctl_gpu_large_bars(const struct vfioctl_gpu *gpu);
+/** What they take up in a VM, with what is left free behind them: a power of two, or 0. Since 0.1. */
+uint64_t vfioctl_gpu_bar_room(const struct vfioctl_gpu *gpu);
 /**
- * The window for 64-bit BARs of so many bytes together that a VM's firmware has to be told of: a power of
+ * The window that a VM's firmware has to be told of for GPUs that take up so many bytes together: a power of
  * two; 0 when they have room in what it has anyway. Since 0.1.
  */
-uint64_t vfioctl_bar_window(uint64_t sum);
+uint64_t vfioctl_bar_window(uint64_t room);
 
 /* ---- how programs of the host reach a GPU: all of this with VFIOCTL_SNAPSHOT_REACH alone ------------ */
 

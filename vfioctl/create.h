@@ -12,6 +12,8 @@ struct new_disk {
         const char *format;
         bool is_block;
         bool made; /* by us: to be removed when the VM does not come to be */
+        dev_t device;
+        ino_t inode; /* of what was made */
 };
 
 /* One run of create. */

@@ -93,17 +93,39 @@ static int find_format(struct create *create)
         return 0;
 }
 
-static int look_for_user(struct create *create, const char *real)
+/* A disk that is sought among those of other VMs. */
+struct sought {
+        const struct create *create;
+        const char *real;          /* its path without links, or NULL */
+        const struct stat *status; /* NULL: it is yet to be made */
+};
+
+/* One disk has many names: links of udev's, of folders, hard ones. */
+static bool is_sought(void *userdata, const char *path)
+{
+        const struct sought *sought = userdata;
+        struct stat status;
+
+        if (util_equal(path, sought->create->disk.path) || util_equal(path, sought->real))
+                return true;
+        if (!sought->status || *path != '/' ||
+            rootfs_stat(&sought->create->fs, path, false, &status, NULL) < 0)
+                return false;
+        if (S_ISBLK(status.st_mode))
+                return S_ISBLK(sought->status->st_mode) && status.st_rdev == sought->status->st_rdev;
+        return status.st_dev == sought->status->st_dev && status.st_ino == sought->status->st_ino;
+}
+
+static int look_for_user(struct create *create, const char *real, const struct stat *status)
 {
         const struct assignment *assignment = &create->assignment;
-        const char *const paths[] = {create->disk.path, real};
+        struct sought sought = {create, real, status};
         _cleanup_free_ char *vm = NULL;
         char text[80];
 
         if (!assignment->virt)
                 return 0;
-        int r = assignment->calls.disk_user(assignment->virt, paths, ELEMENTSOF(paths), assignment->findings,
-                                            &vm);
+        int r = assignment->calls.disk_user(assignment->virt, is_sought, &sought, assignment->findings, &vm);
         if (r < 0 || !vm)
                 return r;
         return refuse(create,
@@ -136,7 +158,7 @@ static int look_at_disk(struct create *create)
                               "%s is %s, and no disk", disk->path, kind_of(&status));
         disk->is_block = S_ISBLK(status.st_mode);
         r = find_format(create);
-        return r < 0 ? r : look_for_user(create, real);
+        return r < 0 ? r : look_for_user(create, real, &status);
 }
 
 static int check_space(struct create *create)
@@ -191,7 +213,7 @@ static int look_at_new_disk(struct create *create)
                                                        .fix = "install it, or have the name end in .img"},
                               "%s wants " PATH_QEMU_IMG ", which is not installed", disk->path);
         r = check_space(create);
-        return r < 0 ? r : look_for_user(create, disk->path);
+        return r < 0 ? r : look_for_user(create, NULL, NULL);
 }
 
 /* ---- isos and input devices ---- */
@@ -265,15 +287,18 @@ void create_guess_files(struct create *create)
 
 /* ---- making it ---- */
 
-static int format_disk(const struct create *create, const char *real)
+/* By its descriptor: whoever may write to the folder could put a link to another file in its place. */
+static int format_disk(const struct create *create, int fd)
 {
         _cleanup_free_ char *size = NULL, *output = NULL;
+        char path[64];
 
         if (!util_equal(create->disk.format, "qcow2"))
                 return 0;
         if (util_format(&size, "%lluK", (unsigned long long)create->disk.size) < 0)
                 return complain_errno(-ENOMEM, "the disk cannot be made");
-        const char *const command[] = {PATH_QEMU_IMG, "create", "-q", "-f", "qcow2", real, size, NULL};
+        (void)snprintf(path, sizeof(path), PATH_PROC "/%ld/fd/%d", (long)getpid(), fd);
+        const char *const command[] = {PATH_QEMU_IMG, "create", "-q", "-f", "qcow2", path, size, NULL};
         int r = program_run(command, &output);
         if (r == 0)
                 return 0;
@@ -286,12 +311,13 @@ static int format_disk(const struct create *create, const char *real)
 int create_make_disk(struct create *create)
 {
         struct new_disk *disk = &create->disk;
-        _cleanup_free_ char *real = NULL;
         bool is_raw = util_equal(disk->format, "raw");
+        struct stat status = {0};
+        int fd;
 
         if (disk->size == 0)
                 return 0;
-        int r = rootfs_make_sparse(&create->fs, disk->path, is_raw ? disk->size * 1024 : 0, &real);
+        int r = rootfs_make_sparse(&create->fs, disk->path, is_raw ? disk->size * 1024 : 0, &fd);
         /* A link that leads nowhere: there is something of that name. */
         if (r == -ELOOP)
                 r = -EEXIST;
@@ -301,16 +327,37 @@ int create_make_disk(struct create *create)
                 return r == -EACCES || r == -EPERM || r == -EEXIST || r == -EFBIG ? CODE_REFUSED
                                                                                   : CODE_FAILED;
         }
+        (void)fstat(fd, &status);
+        disk->device = status.st_dev;
+        disk->inode = status.st_ino;
         disk->made = true;
-        return format_disk(create, real);
+        r = format_disk(create, fd);
+        (void)close(fd);
+        return r;
+}
+
+/* It, and not what somebody has put there since. */
+static int remove_made(const struct create *create)
+{
+        const struct new_disk *disk = &create->disk;
+        struct stat status;
+
+        int r = rootfs_stat(&create->fs, disk->path, false, &status, NULL);
+        if (r < 0)
+                return r;
+        if (status.st_dev != disk->device || status.st_ino != disk->inode)
+                return -EEXIST;
+        return rootfs_unlink(&create->fs, disk->path);
 }
 
 void create_remove_disk(struct create *create)
 {
         if (!create->disk.made)
                 return;
-        int r = rootfs_unlink(&create->fs, create->disk.path);
-        if (r < 0 && r != -ENOENT)
+        int r = remove_made(create);
+        if (r == -EEXIST)
+                complain("%s is another file than the disk that was made, and stays", create->disk.path);
+        else if (r < 0 && r != -ENOENT)
                 complain("disk %s, which was made for it, cannot be removed: %s", create->disk.path,
                          strerror(-r));
         create->disk.made = false;

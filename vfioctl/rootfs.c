@@ -376,19 +376,22 @@ int rootfs_free_space(const struct rootfs *fs, const char *path, uint64_t *ret)
         return 0;
 }
 
-int rootfs_make_sparse(const struct rootfs *fs, const char *path, uint64_t size, char **ret_real)
+int rootfs_make_sparse(const struct rootfs *fs, const char *path, uint64_t size, int *ret_fd)
 {
         _cleanup_fd_ int above = open_above(fs, path);
         if (above < 0)
                 return above;
-        _cleanup_fd_ int fd =
-                openat(above, last_part(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        int fd = openat(above, last_part(path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)
                 return -errno;
-        int r = ftruncate(fd, (off_t)size) < 0 ? -errno : real_path(fd, ret_real);
-        if (r < 0)
+        if (ftruncate(fd, (off_t)size) < 0) {
+                int r = -errno;
+                (void)close(fd);
                 (void)unlinkat(above, last_part(path), 0);
-        return r;
+                return r;
+        }
+        *ret_fd = fd;
+        return 0;
 }
 
 int rootfs_unlink(const struct rootfs *fs, const char *path)

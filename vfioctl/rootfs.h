@@ -57,10 +57,10 @@ ssize_t rootfs_peek(const struct rootfs *fs, const char *path, void *buffer, siz
 /* Bytes that are free where `path` is, or is to be. */
 int rootfs_free_space(const struct rootfs *fs, const char *path, uint64_t *ret);
 /*
- * Makes a file of this size, without content, that must not be there yet (-EEXIST), 0600; its place without
- * links in *ret_real (the caller's to free).
+ * Makes a file of this size, without content, that must not be there yet (-EEXIST), 0600, and opens it for
+ * writing.
  */
-int rootfs_make_sparse(const struct rootfs *fs, const char *path, uint64_t size, char **ret_real);
+int rootfs_make_sparse(const struct rootfs *fs, const char *path, uint64_t size, int *ret_fd);
 /* Removes it. */
 int rootfs_unlink(const struct rootfs *fs, const char *path);
 /* True when there is something, behind links too. */

@@ -80,7 +80,7 @@ void tuning_fill(const struct cli *cli, const struct vfioctl_snapshot *snapshot,
                 .topoext = vfioctl_snapshot_host_is_amd(snapshot),
         };
         for (size_t i = 0; i < n_gpus; i++) {
-                ret->large_bars += vfioctl_gpu_large_bars(gpus[i]);
+                ret->large_bars += vfioctl_gpu_bar_room(gpus[i]);
                 ret->hides_kvm = ret->hides_kvm || vfioctl_gpu_guest_wants(gpus[i], "hide-kvm");
                 ret->keeps_hypervisor = ret->keeps_hypervisor || asks_for_hypervisor(gpus[i]);
                 ret->refuses_secure_boot =

@@ -31,6 +31,15 @@ static void create_clear(struct create *create)
 
 /* ---- template ---- */
 
+/* After the reason, which is no finding. */
+static int refuse_template(const struct create *create)
+{
+        complain("nothing was changed");
+        if (create->cli->options.json && print_plan_json(NULL, NULL) != CODE_DONE)
+                return CODE_FAILED;
+        return CODE_REFUSED;
+}
+
 static int explain_unknown(const struct create *create)
 {
         const char *wanted = create->cli->options.vm.template;
@@ -47,7 +56,7 @@ static int explain_unknown(const struct create *create)
         }
         complain("there is no template '%s'; there are: %s", printable(wanted, text, sizeof(text)),
                  all ? all : "none");
-        return CODE_REFUSED;
+        return refuse_template(create);
 }
 
 static int find_template(struct create *create)
@@ -60,8 +69,7 @@ static int find_template(struct create *create)
         if (!create->template->error)
                 return 0;
         complain("%s: %s", create->template->path, create->template->error);
-        complain("nothing was changed");
-        return CODE_REFUSED;
+        return refuse_template(create);
 }
 
 /* ---- what libvirt and the host have against it ---- */
@@ -70,23 +78,19 @@ static int check_name(struct create *create)
 {
         const char *name = create->cli->arguments[0];
         struct vfioctl_vms *vms = create->assignment.vms;
-        _cleanup_free_ char *fix = NULL;
         char text[80];
 
         for (size_t i = 0; vms && i < vfioctl_vms_count(vms); i++) {
                 if (!util_equal(vfioctl_vms_name(vms, i), name))
                         continue;
-                if (util_format(&fix, "virsh undefine --nvram %s", typed_vm(name, vfioctl_vms_uuid(vms, i))) <
-                    0)
-                        return -ENOMEM;
                 struct vfioctl_finding finding = {
                         .severity = VFIOCTL_REFUSAL,
                         .code = "vm-exists",
                         .culprit = printable(name, text, sizeof(text)),
-                        .fix = fix,
+                        .fix = "virsh list --all",
                 };
                 return add_finding(create->assignment.findings, finding,
-                                   "VM \"%s\" exists already; choose another name, or undefine it", text);
+                                   "VM \"%s\" exists already; choose another name", text);
         }
         return 0;
 }
@@ -130,11 +134,14 @@ static int check_bridge(struct create *create)
 
         if (!name)
                 return 0;
-        (void)snprintf(path, sizeof(path), PATH_CLASS_NET "/%s", name);
+        /* br_sysfs_addbr(): only bridges have it. One of Open vSwitch wants a <virtualport> besides. */
+        (void)snprintf(path, sizeof(path), PATH_CLASS_NET "/%s/bridge", name);
         if (rootfs_exists(&create->fs, path))
                 return 0;
-        struct vfioctl_finding finding = {
-                .severity = VFIOCTL_REFUSAL, .code = "network-missing", .culprit = name, .fix = "ip link"};
+        struct vfioctl_finding finding = {.severity = VFIOCTL_REFUSAL,
+                                          .code = "network-missing",
+                                          .culprit = name,
+                                          .fix = "ip link show type bridge"};
         return add_finding(create->assignment.findings, finding, "the host has no bridge %s", name);
 }
 
@@ -242,7 +249,7 @@ static int make(struct create *create, const struct vfioctl_tuning *tuning)
         int r = create->assignment.calls.domain_make(create->domain, &make);
         if (r == -ENOSPC) {
                 complain("template %s has too many drives for more", create->template->name);
-                return CODE_REFUSED;
+                return refuse_template(create);
         }
         if (r < 0)
                 return complain_errno(r, "the definition cannot be made");

@@ -82,7 +82,7 @@ int check_memory(const struct vfioctl_gpu *gpu, struct vfioctl_findings *finding
 
 /* ---- the VM's 64-bit window ---- */
 
-static int add_window(struct vfioctl_finding finding, uint64_t sum, const char *who,
+static int add_window(struct vfioctl_finding finding, uint64_t sum, uint64_t room, const char *who,
                       struct vfioctl_findings *findings)
 {
         _cleanup_free_ char *fix = NULL;
@@ -90,29 +90,30 @@ static int add_window(struct vfioctl_finding finding, uint64_t sum, const char *
         int r = util_format(&fix,
                             "<qemu:arg value='-fw_cfg'/><qemu:arg "
                             "value='name=opt/ovmf/X-PciMmio64Mb,string=%llu'/>",
-                            (unsigned long long)(vfioctl_bar_window(sum) / MIB));
+                            (unsigned long long)(vfioctl_bar_window(room) / MIB));
         finding.severity = VFIOCTL_NOTE;
         finding.code = "bar-window";
         finding.fix = fix;
         return r < 0 ? r
-                     : finding_addf(findings, finding,
-                                    "%s %llu.%llu GiB of 64-bit BARs, more than the 32 GiB that OVMF before "
-                                    "edk2-stable202211 has room for",
-                                    who, (unsigned long long)(sum / GIB),
-                                    (unsigned long long)(sum % GIB * 10 / GIB));
+                     : finding_addf(
+                               findings, finding,
+                               "%s %llu.%llu GiB of 64-bit BARs, which take up more than the 32 GiB that "
+                               "OVMF before edk2-stable202211 has",
+                               who, (unsigned long long)(sum / GIB),
+                               (unsigned long long)(sum % GIB * 10 / GIB));
 }
 
 int check_window(const struct vfioctl_snapshot *snapshot, const struct vfioctl_gpu *gpu,
                  struct vfioctl_findings *findings)
 {
-        uint64_t sum = vfioctl_gpu_large_bars(gpu);
+        uint64_t room = vfioctl_gpu_bar_room(gpu);
 
         (void)snapshot;
-        if (vfioctl_bar_window(sum) == 0)
+        if (vfioctl_bar_window(room) == 0)
                 return 0;
         return add_window(
                 (struct vfioctl_finding){.gpu = gpu->functions[0]->text, .culprit = gpu->functions[0]->text},
-                sum, "it has", findings);
+                vfioctl_gpu_large_bars(gpu), room, "it has", findings);
 }
 
 int check_windows(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms,
@@ -122,20 +123,21 @@ int check_windows(const struct vfioctl_snapshot *snapshot, const struct vfioctl_
 
         for (size_t i = 0; r >= 0 && vms && i < vfioctl_vms_count(vms); i++) {
                 _cleanup_free_ char *who = NULL;
-                uint64_t sum = 0;
+                uint64_t sum = 0, room = 0;
                 size_t count = 0;
                 for (size_t k = 0; k < snapshot->n_gpus; k++)
                         if (vfioctl_vms_has_gpu(vms, i, snapshot->gpus[k])) {
                                 sum += vfioctl_gpu_large_bars(snapshot->gpus[k]);
+                                room += vfioctl_gpu_bar_room(snapshot->gpus[k]);
                                 count++;
                         }
                 /* That one alone is too large is told of that one. */
-                if (vfioctl_bar_window(sum) == 0 || count < 2)
+                if (vfioctl_bar_window(room) == 0 || count < 2)
                         continue;
                 r = util_format(&who, "the GPUs of VM %s have", vfioctl_vms_name(vms, i));
                 if (r >= 0)
                         r = add_window((struct vfioctl_finding){.culprit = vfioctl_vms_name(vms, i)}, sum,
-                                       who, findings);
+                                       room, who, findings);
         }
         return r;
 }

@@ -17,9 +17,11 @@ void answer_clear(struct answer *answer)
         (void)vfioctl_findings_free(answer->findings);
         free(answer->reason);
         free(answer->xml);
-        for (size_t i = 0; i < ELEMENTSOF(answer->sought); i++)
-                free(answer->sought[i]);
-        free(answer->found);
+        for (size_t i = 0; i < answer->n_disks; i++) {
+                free(answer->disks[i].vm);
+                free(answer->disks[i].path);
+        }
+        free(answer->disks);
         *answer = (struct answer){0};
 }
 
@@ -495,8 +497,6 @@ int connection_list(struct vfioctl_virt *virt, listed_fn listed, struct answer *
         call->listed = listed;
         call->answer.vms = util_steal(answer->vms);
         call->answer.findings = util_steal(answer->findings);
-        for (size_t i = 0; i < ELEMENTSOF(answer->sought); i++)
-                call->answer.sought[i] = util_steal(answer->sought[i]);
         return perform(virt, &call, CONNECTION_REPORT_DEADLINE, answer);
 }
 

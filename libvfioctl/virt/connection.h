@@ -41,6 +41,11 @@ enum failure {
         FAILURE_READBACK,    /* it was defined, but could not be read afterwards */
 };
 
+/* A disk that a VM may write to. */
+struct listed_disk {
+        char *vm, *path;
+};
+
 /* What a call brought. */
 struct answer {
         enum failure failure;
@@ -49,7 +54,8 @@ struct answer {
         unsigned long libvirt_version, hypervisor_version;
         struct vfioctl_vms *vms; /* these two for a list: the caller makes them, and listed_fn fills them */
         struct vfioctl_findings *findings;
-        char *sought[2], *found; /* for a list that looks for something: what, and the VM that has it */
+        struct listed_disk *disks; /* for a list of these */
+        size_t n_disks, allocated_disks;
 };
 
 /* One VM as libvirt lists it; good as long as the call of listed_fn. */

@@ -100,10 +100,9 @@ static int refuse_vm(struct vfioctl_findings *findings, const struct vfioctl_vir
                 break;
         case FAILURE_EXISTS:
                 code = "vm-exists";
-                r = util_format(&text, "VM \"%s\" exists already; choose another name, or undefine it",
-                                shown);
+                r = util_format(&text, "VM \"%s\" exists already; choose another name", shown);
                 if (r >= 0)
-                        r = util_format(&fix, "virsh%s undefine --nvram %s%s", connect, option, word);
+                        r = util_format(&fix, "virsh%s list --all", connect);
                 break;
         case FAILURE_TRANSIENT:
                 code = "vm-transient";

@@ -22,56 +22,60 @@ VFIOCTL_EXPORT int vfioctl_virt_undefine(struct vfioctl_virt *virt, const char *
 
 /* ---- disks ---- */
 
-static bool is_sought(const struct answer *answer, const char *path)
+static int add_disk(struct answer *answer, const char *vm, const char *path)
 {
-        for (size_t i = 0; path && i < ELEMENTSOF(answer->sought); i++)
-                if (util_equal(answer->sought[i], path))
-                        return true;
-        return false;
+        struct listed_disk disk = {0};
+
+        if (!path)
+                return 0;
+        int r = util_grow(&answer->disks, &answer->allocated_disks, answer->n_disks + 1,
+                          sizeof(*answer->disks));
+        if (r >= 0)
+                r = util_copy(vm, &disk.vm);
+        if (r >= 0)
+                r = util_copy(path, &disk.path);
+        if (r < 0) {
+                free(disk.vm);
+                return r;
+        }
+        answer->disks[answer->n_disks++] = disk;
+        return 0;
 }
 
 /* formatdomain, "Hard drives": the attribute of <source> goes by the type. */
-static bool has_disk(const struct answer *answer, const struct vfioctl_domain *domain)
+static int list_disks(struct answer *answer, const struct listed_vm *vm)
 {
-        for (const xmlNode *disk = xml_child(domain_devices(domain), "disk", NULL); disk;
+        _cleanup_(vfioctl_domain_freep) struct vfioctl_domain *domain = NULL;
+
+        int r = vfioctl_domain_parse(vm->definition, strlen(vm->definition), &domain, NULL);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        for (const xmlNode *disk = xml_child(domain_devices(domain), "disk", NULL); r >= 0 && disk;
              disk = xml_next(disk, "disk", NULL)) {
                 const xmlNode *source = xml_child(disk, "source", NULL);
                 if (xml_child(disk, "readonly", NULL))
                         continue;
-                if (is_sought(answer, xml_attribute(source, "file")) ||
-                    is_sought(answer, xml_attribute(source, "dev")))
-                        return true;
+                r = add_disk(answer, vm->name, xml_attribute(source, "file"));
+                if (r >= 0)
+                        r = add_disk(answer, vm->name, xml_attribute(source, "dev"));
         }
-        return false;
+        return r;
 }
 
-static int look_for_disk(struct answer *answer, const struct listed_vm *vm)
-{
-        _cleanup_(vfioctl_domain_freep) struct vfioctl_domain *domain = NULL;
-
-        if (answer->found)
-                return 0;
-        int r = vfioctl_domain_parse(vm->definition, strlen(vm->definition), &domain, NULL);
-        if (r < 0)
-                return r == -ENOMEM ? r : 0;
-        return has_disk(answer, domain) ? util_copy(vm->name, &answer->found) : 0;
-}
-
-VFIOCTL_EXPORT int vfioctl_virt_disk_user(struct vfioctl_virt *virt, const char *const *paths, size_t n,
+VFIOCTL_EXPORT int vfioctl_virt_disk_user(struct vfioctl_virt *virt,
+                                          bool (*is_it)(void *userdata, const char *path), void *userdata,
                                           struct vfioctl_findings *findings, char **ret_vm)
 {
         _cleanup_answer_ struct answer answer = {0};
-        int r = 0;
+        char *found = NULL;
 
-        if (n > ELEMENTSOF(answer.sought))
-                return -EINVAL;
-        for (size_t i = 0; i < n && r >= 0; i++)
-                r = util_copy(paths[i], &answer.sought[i]);
-        if (r >= 0)
-                r = connection_list(virt, look_for_disk, &answer);
+        int r = connection_list(virt, list_disks, &answer);
         if (r < 0)
                 return virt_explain(r, findings, virt, NULL, &answer);
-        *ret_vm = util_steal(answer.found);
+        for (size_t i = 0; !found && i < answer.n_disks; i++)
+                if (is_it(userdata, answer.disks[i].path))
+                        found = util_steal(answer.disks[i].vm);
+        *ret_vm = found;
         return 0;
 }
 

@@ -154,13 +154,26 @@ static int need_iothread(xmlNode *root)
 
 /* ---- network ---- */
 
+/* The others have no queues that a VM would start with: qemuDomainValidateActualNetDef(). */
+static bool has_queues(const xmlNode *interface)
+{
+        static const char *const types[] = {"network", "bridge", "direct", "ethernet", "vhostuser", "vdpa"};
+        const char *type = xml_attribute(interface, "type");
+
+        if (!util_equal(xml_attribute(xml_child(interface, "model", NULL), "type"), "virtio"))
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(types); i++)
+                if (util_equal(types[i], type))
+                        return true;
+        return false;
+}
+
 static int set_queues(xmlNode *interface, unsigned int queues)
 {
         xmlNode *driver = xml_child(interface, "driver", NULL);
         _cleanup_(xml_freep) xmlNode *made = driver ? NULL : xml_new(NULL, "driver");
 
-        if (queues < 2 || !util_equal(xml_attribute(xml_child(interface, "model", NULL), "type"), "virtio") ||
-            xml_attribute(driver, "queues"))
+        if (queues < 2 || !has_queues(interface) || xml_attribute(driver, "queues"))
                 return 0;
         if (driver)
                 return xml_set(driver, "queues", "%u", queues);

@@ -30,6 +30,17 @@ static const xmlNode *find_own_disk(const xmlNode *devices)
         return NULL;
 }
 
+/* --memory could not say how much is where: vfioctl_domain_tune() refuses it. */
+static const xmlNode *find_parted_memory(const xmlNode *root, const xmlNode *devices)
+{
+        const xmlNode *cell = xml_child(xml_child(xml_child(root, "cpu", NULL), "numa", NULL), "cell", NULL);
+        const xmlNode *modules = xml_child(root, "maxMemory", NULL);
+
+        if (cell && xml_next(cell, "cell", NULL))
+                return xml_next(cell, "cell", NULL);
+        return modules ? modules : xml_child(devices, "memory", NULL);
+}
+
 static int check(const struct vfioctl_domain *domain, char **ret_error)
 {
         const xmlNode *root = xmlDocGetRootElement(domain->document), *devices = domain_devices(domain);
@@ -46,6 +57,8 @@ static int check(const struct vfioctl_domain *domain, char **ret_error)
                 {xml_child(devices, "hostdev", NULL),
                  "a template has no <hostdev>: a device of the host can be one VM's only"},
                 {find_mac(devices), "a template has no <mac>: each VM gets its own address"},
+                {find_parted_memory(root, devices), "a template has its memory in one piece: no second NUMA "
+                                                    "<cell>, <maxMemory> or <memory> device"},
                 {find_own_disk(devices), "a template has no disk that VMs write to; --disk adds one"},
                 {domain_gpus(domain), "it is the definition of a VM that has a GPU of vfioctl's"},
         };

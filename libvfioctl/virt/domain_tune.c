@@ -124,11 +124,10 @@ static int read_limits(struct tune *tune)
         tune->guest =
                 tuning->guest == VFIOCTL_GUEST_OTHER ? vfioctl_domain_guest(tune->domain) : tuning->guest;
         tune->place = tune->n_cells > 1 ? NULL : tuning->place;
-        int r = read_vcpus(tune->root, &tune->vcpus);
+        tune->vcpus = tuning->vcpus;
+        int r = tune->vcpus > 0 ? 0 : read_vcpus(tune->root, &tune->vcpus);
         if (r < 0)
                 return r;
-        if (tuning->vcpus > 0)
-                tune->vcpus = tuning->vcpus;
         if (tune->place && (tune->place->n_vcpus != tune->vcpus || !tune->place->vcpus))
                 return -EINVAL;
         return 0;

@@ -87,11 +87,11 @@ int vfioctl_virt_define_new(struct vfioctl_virt *virt, const char *name, const c
  */
 int vfioctl_virt_undefine(struct vfioctl_virt *virt, const char *uuid, struct vfioctl_findings *findings);
 /**
- * The name of a VM whose definition has one of these `n` paths as a disk that it may write to, or NULL. The
- * caller's to free. -EIO and "libvirt-failed". Since 0.1.
+ * The name of a VM whose definition has a disk that it may write to, and for whose path is_it() is true; or
+ * NULL. The caller's to free. -EIO and "libvirt-failed". Since 0.1.
  */
-int vfioctl_virt_disk_user(struct vfioctl_virt *virt, const char *const *paths, size_t n,
-                           struct vfioctl_findings *findings, char **ret_vm);
+int vfioctl_virt_disk_user(struct vfioctl_virt *virt, bool (*is_it)(void *userdata, const char *path),
+                           void *userdata, struct vfioctl_findings *findings, char **ret_vm);
 /** -ENOENT: libvirt has no such network. -EIO and "libvirt-failed". Since 0.1. */
 int vfioctl_virt_find_network(struct vfioctl_virt *virt, const char *name, struct vfioctl_findings *findings,
                               bool *ret_active);

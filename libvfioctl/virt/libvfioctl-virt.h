@@ -200,7 +200,7 @@ struct vfioctl_tuning {
         const struct vfioctl_place *place;
         bool keeps_pages; /**< huge pages stay as they are, whatever the place says */
         enum vfioctl_display display;
-        uint64_t large_bars;      /**< bytes of 64-bit BARs of all its GPUs */
+        uint64_t large_bars;      /**< what 64-bit BARs of all its GPUs take: vfioctl_gpu_bar_room() */
         bool hides_kvm;           /**< a driver of the guest wants no hypervisor: NVIDIA's before R465 */
         bool keeps_hypervisor;    /**< one asks for it: AMD's. An earlier "off" is taken away */
         bool topoext;             /**< the host is AMD's: siblings need that CPU feature said */

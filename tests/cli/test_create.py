@@ -158,7 +158,7 @@ class Success(Create):
         self.on("m2000")
         for path in ("a.iso", "b.iso", "dev/input/by-id/usb-x-event-kbd", "dev/input/event7"):
             self.now.write(path, "")
-        os.makedirs(self.now.path("sys/class/net/br0"))
+        os.makedirs(self.now.path("sys/class/net/br0/bridge"))
         root = self.made(*arguments("vm1", f"{DISK},size=1G", "--iso", "/a.iso", "--iso", "/b.iso", "--bridge", "br0", "--os", "windows",
                                     "--evdev", "/dev/input/by-id/usb-x-event-kbd", "--evdev", "/dev/input/event7",
                                     "--looking-glass", "2560x1440", "--display", "none"))
@@ -243,7 +243,7 @@ class Refusals(Create):
 
     def test_name_taken(self):
         self.on("m2000")
-        self.refuses("vm-exists", ("other", "virsh undefine --nvram other"), name="other")
+        self.refuses("vm-exists", ("other", "choose another name", "virsh list --all"), name="other")
 
     def test_disks(self):
         self.on("m2000")
@@ -286,6 +286,11 @@ class Refusals(Create):
             self.libvirt(domain("owner", f"<disk type='file'><source file='{path}'/><target dev='vda'/></disk>"))
             self.refuses("disk-in-use", ("owner",), disk="/images/a.img")
         self.refuses("disk-in-use", ("owner",), disk="/images/link.img")
+        os.link(self.now.path("images/a.img"), self.now.path("images/hard.img"))
+        self.before = self.now.tree()
+        for path in ("/images/link.img", "/images/hard.img", "/images//a.img"):
+            self.libvirt(domain("owner", f"<disk type='file'><source file='{path}'/><target dev='vda'/></disk>"))
+            self.refuses("disk-in-use", ("owner",), disk="/images/a.img")
         self.libvirt(domain("owner", "<disk type='file'><source file='/images/new.img'/><target dev='vda'/></disk>"))
         self.refuses("disk-in-use", ("owner",), disk="/images/new.img,size=1G")
         self.libvirt(domain("owner", "<disk type='file' device='cdrom'><source file='/images/a.img'/><target dev='sda'/><readonly/></disk>"))
@@ -303,7 +308,10 @@ class Refusals(Create):
         self.refuses("iso-missing", ("/images",), "--iso", "/images")
         self.refuses("input-missing", ("/dev/input/x",), "--evdev", "/dev/input/x")
         self.refuses("input-missing", ("/dev/sda9",), "--evdev", "/dev/sda9")
-        self.refuses("network-missing", ("br9",), "--bridge", "br9")
+        os.makedirs(self.now.path("sys/class/net/eth7"))
+        self.before = self.now.tree()
+        for name in ("br9", "eth7", ".", ".."):
+            self.refuses("network-missing", (name, "ip link"), "--bridge", name)
         self.refuses("network-missing", ("nowhere", "virsh net-list"), "--network", "nowhere")
 
     def test_networks(self):
@@ -345,6 +353,9 @@ class Refusals(Create):
         self.before = host.tree()
         self.says(self.refused(3, *arguments("vm1", DISK, "--template", "minimal")), "minimal.xml", "line 1", "DOCTYPE",
                   "nothing was changed")
+        for name in ("nope", "minimal"):
+            result = self.refused(3, *arguments("vm1", DISK, "--template", name, "--json"))
+            self.assertEqual((result.json["steps"], result.json["findings"]), ([], []))
 
     def test_out_of_reach(self):
         self.on("m2000")
@@ -486,6 +497,24 @@ class HalfWay(Create):
         self.on("gtx690")
         result = self.grabbed(f"rm {self.now.path('images/vm1.img')}; exit 0\n")
         self.assertIn(result.code, (0, 1), "the file that is made is gone: whatever comes of it, nothing is left that was not told")
+
+    def test_another_file_in_its_place(self):
+        """Somebody who may write to the folder has no file of root's written to or removed."""
+        for name, fault in (("vm1.qcow2", {}), ("vm1.img", {"FAIL": 3})):
+            with self.subTest(name=name):
+                self.on("gtx690")
+                images = self.now.path("images")
+                for file in ("precious", "vm2.img"):
+                    self.now.write(f"images/{file}", "precious")
+                path = f"{harness.SCRATCH}/grab.sh"
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(f"cd {images} && rm {name} && " + ("mv vm2.img vm1.img\n" if fault else f"ln -s precious {name}\n"))
+                result = self.failing("", *arguments("vm1", f"/images/{name},size=1G"), grab=f"sh {path}", faults=fault)
+                self.assertEqual(self.now.read("images/precious"), "precious")
+                self.assertEqual(sorted(os.listdir(images)), ["precious", name] + ([] if fault else ["vm2.img"]))
+                if fault:
+                    self.says(self.code(1, result), "another file", "/images/vm1.img")
+                    self.assertEqual(self.now.read("images/vm1.img"), "precious")
 
     def test_hang(self):
         host = self.on("gtx690")

@@ -309,7 +309,11 @@ class Pages(Fit):
             "node 0": "echo 68 > /sys/devices/system/node/node0/hugepages/hugepages-1048576kB/nr_hugepages",
             "node 1": "echo 32 > /sys/devices/system/node/node1/hugepages/hugepages-1048576kB/nr_hugepages"})
         self.assertEqual(self.pages(self.places(1, 2, "2.5G")), [2 << 20], "no whole number of large ones")
-        self.assertEqual(self.pages(self.places(1, 2, "2561M")), [None], "nor of small ones")
+        found = self.places(1, 2, "2561M")
+        self.assertEqual(self.pages(found), [None], "nor of small ones")
+        self.assertEqual(found["findings"], [], "and nothing that it could use is to be made")
+        notes = [finding["fix"] for finding in self.places(4, 2, "6.5G", "--count", "1")["findings"]]
+        self.assertEqual([note for note in notes if "1048576kB" in note], [], "two times 6.5 GiB are 13 pages that neither can use")
 
     def test_asked_for(self):
         found = self.places(None, 6, "16G", "--hugepages", "1G")
@@ -321,6 +325,14 @@ class Pages(Fit):
             "echo 16 > /sys/devices/system/node/node1/hugepages/hugepages-1048576kB/nr_hugepages"])
         self.assertEqual(self.pages(self.places(1, 2, "8G", "--hugepages", "2M")), [2 << 20])
         self.assertEqual(self.pages(self.places(6, 2, "8G", "--hugepages", "no")), [None] * 6)
+        self.assertEqual(self.lines("--vms", 1, "--vcpus", 6, "--memory", "100G", "--hugepages", "1G"), [
+            "vfioctl: no-pages: VM 1: node 0: 100 huge pages of 1 GiB wanted, 36 of 40 left; to mend it: "
+            "echo 104 > /sys/devices/system/node/node0/hugepages/hugepages-1048576kB/nr_hugepages",
+            "vfioctl: no-pages: VM 1: node 1: 100 huge pages of 1 GiB wanted, 0 of 0 left; to mend it: "
+            "echo 100 > /sys/devices/system/node/node1/hugepages/hugepages-1048576kB/nr_hugepages"])
+        self.assertEqual(self.lines("--vms", 1, "--vcpus", 6, "--memory", "125G", "--hugepages", "1G"), [
+            "vfioctl: no-pages: VM 1: node 0: 125 huge pages of 1 GiB wanted, 36 of 40 left, and 72.0 GiB of memory to make more of",
+            "vfioctl: no-pages: VM 1: node 1: 125 huge pages of 1 GiB wanted, 0 of 0 left, and 120.0 GiB of memory to make more of"])
         lines = self.lines("--vms", 1, "--vcpus", 2, "--memory", "2.5G", "--hugepages", "1G")
         self.assertEqual(set(lines), {"vfioctl: no-pages: VM 1: 2.5 GiB is no whole number of huge pages of 1 GiB"})
 

@@ -108,6 +108,7 @@ expand(Templates, [
     ("entity", "<domain>\n<name>&b;</name></domain>", "line 2"), ("no_domain", "<network><name>a</name></network>", "line 1", "<domain>"),
     ("no_name", "<domain><memory>1</memory></domain>", "line 1", "<name>"), ("no_os", "<domain><name>a</name></domain>", "<os>"),
     ("uuid", GOOD.format("\n<uuid>11111111-2222-3333-4444-555555555555</uuid>", ""), "line 2", "<uuid>"),
+    ("cells", GOOD.format("<cpu><numa><cell cpus='0'/><cell cpus='1'/></numa></cpu>", ""), "line 1", "NUMA"),
     ("genid", GOOD.format("<genid/>", ""), "<genid>"), ("nvram", NVRAM, "<nvram>"),
     ("hostdev", GOOD.format("", "\n\n<hostdev mode='subsystem' type='usb'><source><vendor id='1'/></source></hostdev>"), "line 3", "<hostdev>"),
     ("mac", GOOD.format("", "<interface type='network'><mac address='52:54:00:00:00:01'/></interface>"), "<mac>"),

@@ -202,6 +202,13 @@ static void test_window_size(void **state)
         gpu->functions[0]->bars[2] = gpu->functions[0]->bars[0];
         gpu->functions[0]->bars[4] = (struct vfioctl_bar){.start = 1 << 30, .size = 1 << 20};
         assert_int_equal(vfioctl_gpu_large_bars(gpu), 32ull << 30);
+        assert_int_equal(vfioctl_gpu_bar_room(gpu), 32ull << 30);
+        /* A V340's: between two of them there is a hole of nearly 16 GiB, so three are beyond 64 GiB. */
+        gpu->functions[0]->bars[2].size = 2 << 20;
+        assert_int_equal(vfioctl_gpu_bar_room(gpu), 32ull << 30);
+        assert_int_equal(vfioctl_bar_window(3 * vfioctl_gpu_bar_room(gpu)), 128ull << 30);
+        gpu->functions[0]->bars[0].size = gpu->functions[0]->bars[2].size = 0;
+        assert_int_equal(vfioctl_gpu_bar_room(gpu), 0);
 }
 
 static void test_pages(void **state)

@@ -289,6 +289,8 @@ static void test_fallback(void **state)
         place = vfioctl_fit_place(borrows, 0);
         assert_true(place->is_exclusive && !place->is_strict);
         assert_string_equal(place->nodes, "0");
+        /* As many pages as it wants would be all of the node. */
+        assert_lacks(dump, "no-pages");
         struct vfioctl_node_left left;
         assert_true(vfioctl_fit_node(borrows, 0, &left) && left.free_memory == 0);
         assert_true(vfioctl_fit_node(borrows, 1, &left) && left.free_memory == 20 * GIB);

@@ -87,8 +87,12 @@ static void test_what_a_template_must_not_have(void **state)
         refuses(DOMAIN(OS "<metadata><v:gpus xmlns:v='" VFIOCTL_DOMAIN_NAMESPACE "'/></metadata>"),
                 "line 1: ", "vfioctl");
 
+        refuses(DOMAIN(OS "<cpu><numa><cell id='0'/>\n<cell id='1'/></numa></cpu>"), "line 2: ", "<cell>");
+        refuses(DOMAIN(OS "\n<maxMemory>1</maxMemory>"), "line 2: ", "<maxMemory>");
+        refuses(DOMAIN(OS "<devices><memory model='dimm'/></devices>"), "line 1: ", "<memory>");
+
         _cleanup_domain_ struct vfioctl_domain *good = parse(
-                DOMAIN(OS "<devices><disk device='cdrom'/><disk><readonly/></disk><disk><shareable/></disk>"
+                DOMAIN(OS "<cpu><numa><cell id='0'/></numa></cpu><devices><disk device='cdrom'/><disk><readonly/></disk><disk><shareable/></disk>"
                           "<interface/></devices>"));
         assert_int_equal(vfioctl_domain_check_template(good, NULL), 0);
 }
@@ -305,12 +309,16 @@ static void test_network(void **state)
                  "<source bridge=\"br0\"/><model type=\"virtio\"/><driver "
                  "queues=\"4\"/></interface><interface id=\"2\"/>",
                  4},
-                {NULL, NULL, "<interface id='1'><model type='virtio'/><driver name='vhost'/></interface>",
+                {NULL, NULL,
+                 "<interface type='direct'><model type='virtio'/><driver name='vhost'/></interface>",
                  "<driver name=\"vhost\" queues=\"2\"/>", 2},
-                {NULL, NULL, "<interface><model type='virtio'/><driver queues='3'/></interface>",
+                {NULL, NULL,
+                 "<interface type='network'><model type='virtio'/><driver queues='3'/></interface>",
                  "<driver queues=\"3\"/>", 2},
-                {NULL, NULL, "<interface><model type='e1000e'/></interface>",
-                 "<interface><model type=\"e1000e\"/></interface>", 2},
+                {NULL, NULL, "<interface type='network'><model type='e1000e'/></interface>",
+                 "<interface type=\"network\"><model type=\"e1000e\"/></interface>", 2},
+                {NULL, NULL, "<interface type='user'><model type='virtio'/></interface>",
+                 "<interface type=\"user\"><model type=\"virtio\"/></interface>", 2},
         };
 
         (void)state;
