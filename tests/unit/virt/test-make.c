@@ -91,9 +91,10 @@ static void test_what_a_template_must_not_have(void **state)
         refuses(DOMAIN(OS "\n<maxMemory>1</maxMemory>"), "line 2: ", "<maxMemory>");
         refuses(DOMAIN(OS "<devices><memory model='dimm'/></devices>"), "line 1: ", "<memory>");
 
-        _cleanup_domain_ struct vfioctl_domain *good = parse(
-                DOMAIN(OS "<cpu><numa><cell id='0'/></numa></cpu><devices><disk device='cdrom'/><disk><readonly/></disk><disk><shareable/></disk>"
-                          "<interface/></devices>"));
+        _cleanup_domain_ struct vfioctl_domain *good =
+                parse(DOMAIN(OS "<cpu><numa><cell id='0'/></numa></cpu><devices><disk "
+                                "device='cdrom'/><disk><readonly/></disk><disk><shareable/></disk>"
+                                "<interface/></devices>"));
         assert_int_equal(vfioctl_domain_check_template(good, NULL), 0);
 }
 

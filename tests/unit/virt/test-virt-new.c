@@ -70,7 +70,7 @@ static void test_a_name_that_is_taken(void **state)
         const struct vfioctl_finding *finding = vfioctl_findings_get(findings, 0);
         assert_string_equal(finding->code, "vm-exists");
         assert_string_equal(finding->culprit, "test");
-        assert_string_equal(finding->fix, "virsh -c test:///default undefine --nvram test");
+        assert_string_equal(finding->fix, "virsh -c test:///default list --all");
         assert_int_equal(count_vms(virt, findings), before);
 }
 
@@ -82,6 +82,16 @@ static void test_what_libvirt_refuses(void **state)
         (void)state;
         assert_int_equal(vfioctl_virt_define_new(virt, "new", "<domain type='kvm'/>", findings), -EIO);
         assert_string_equal(vfioctl_findings_get(findings, 0)->code, "libvirt-failed");
+}
+
+static bool is_among(void *userdata, const char *path)
+{
+        const char *const *list = userdata;
+
+        for (; *list; list++)
+                if (util_equal(*list, path))
+                        return true;
+        return false;
 }
 
 static void test_disk_users(void **state)
@@ -96,7 +106,7 @@ static void test_disk_users(void **state)
                 {VM("new", DISK("file", "file='/a&amp;b'", "<readonly/>")), false},
                 {VM("new", DISK("file", "file='/a'", "")), false},
         };
-        static const char *const paths[] = {"/a&b", "/dev/x", "/more"};
+        static const char *paths[] = {"/a&b", "/dev/x", NULL};
 
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -104,9 +114,8 @@ static void test_disk_users(void **state)
                 _cleanup_virt_ struct vfioctl_virt *virt = open_test(findings);
                 _cleanup_free_ char *vm = NULL;
                 assert_int_equal(vfioctl_virt_define_new(virt, "new", cases[i].xml, findings), 0);
-                assert_int_equal(vfioctl_virt_disk_user(virt, paths, 2, findings, &vm), 0);
+                assert_int_equal(vfioctl_virt_disk_user(virt, is_among, paths, findings, &vm), 0);
                 assert_true(util_equal(vm, cases[i].uses ? "new" : NULL));
-                assert_int_equal(vfioctl_virt_disk_user(virt, paths, 3, findings, &vm), -EINVAL);
         }
 }
 
