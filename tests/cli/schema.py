@@ -20,21 +20,25 @@ def mistakes(text):
     return "" if result.returncode == 0 else result.stderr.decode(errors="replace")
 
 
-def through_qemu(text, name):
-    """A definition as libvirt's driver for QEMU has it back: in virsh itself, with no daemon, below a folder of its own. Skips
-    the test where virsh or QEMU is missing; a definition that is refused is an error."""
+def through_qemu(definitions):
+    """Definitions, by name, as libvirt's driver for QEMU has them back: in virsh itself, with no daemon, below a folder of its
+    own. All at once, for QEMU is asked anew each time what it can. Skips the test where virsh or QEMU is missing; a definition
+    that is refused is an error."""
     if not shutil.which("virsh") or not shutil.which("qemu-system-x86_64"):
         raise unittest.SkipTest("no virsh, or no qemu-system-x86_64")
     with tempfile.TemporaryDirectory(prefix="embed") as folder:
-        path = os.path.join(folder, "domain.xml")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        commands = []
+        for n, (name, text) in enumerate(definitions):
+            path = os.path.join(folder, f"{n}.xml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            commands += [f"define {path} --validate", f"dumpxml {name} --inactive"]
         env = {**os.environ, "HOME": folder, "XDG_RUNTIME_DIR": folder, "LC_ALL": "C"}
-        done = subprocess.run(["virsh", "-q", "-c", f"qemu:///embed?root={folder}", f"define {path} --validate; dumpxml {name} --inactive"],
+        done = subprocess.run(["virsh", "-q", "-c", f"qemu:///embed?root={folder}", "; ".join(commands)],
                               env=env, capture_output=True, text=True, check=False, timeout=120)
-    found = re.search("(?s)<domain.*</domain>", done.stdout)
-    if not found:
+    found = re.findall("(?s)<domain .*?</domain>", done.stdout)
+    if len(found) != len(definitions):
         if "could not find capabilities" in done.stderr:
             raise unittest.SkipTest(done.stderr)
         raise AssertionError(done.stdout + done.stderr)
-    return found.group(0)
+    return found

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """tune with libvirt's test driver: what is shown, defined and left alone. The edits themselves are in tests/unit/virt."""
 
+import itertools
 import os
 import re
 import sys
@@ -169,32 +170,30 @@ class Standard(Tune):
 class Samples(Tune):
     """As virt-install and people write them, through libvirt and back: valid, and done with after once."""
 
-    def sample_of(self, name, kind="kvm"):
-        self.on(sample(name))
-        vm_name = re.search("<name>(.*?)</name>", sample(name)).group(1)
-        for display in ("none", "rescue"):
+    SAMPLES = ("virt-install.xml", "by-hand.xml", "cells.xml", "i440fx.xml", "q35.xml")
+
+    def test_samples(self):
+        tuned = []
+        self.on(sample(self.SAMPLES[0]))
+        for name, display in itertools.product(self.SAMPLES, ("none", "rescue")):
+            vm_name = re.search("<name>(.*?)</name>", sample(name)).group(1)
             self.libvirt(sample(name))
-            text, _ = self.tuned("--display", display, "--os", "windows", name=vm_name)
-            # As the driver that it is for writes it.
-            for again in (text, through_qemu(text.replace('type="test"', f'type="{kind}"', 1), vm_name)):
-                self.libvirt(test_domain(again))
-                result, log = self.asks("tune", vm_name, "--display", display)
-                self.assertEqual((self.code(0, result).out, defined(log)), ("", {}))
+            with self.subTest(name=name, display=display):
+                text, _ = self.tuned("--display", display, "--os", "windows", name=vm_name)
+                self.same(vm_name, display, text)
+                tuned.append((vm_name, display, text))
+        # As the driver that it is for writes it.
+        self.assertEqual(len(tuned), 2 * len(self.SAMPLES))
+        back = through_qemu([(vm_name, text.replace('type="test"', 'type="kvm"', 1)) for vm_name, _, text in tuned])
+        for (vm_name, display, _), text in zip(tuned, back):
+            with self.subTest(name=vm_name, display=display):
+                self.same(vm_name, display, text)
 
-    def test_virt_install(self):
-        self.sample_of("virt-install.xml")
-
-    def test_by_hand(self):
-        self.sample_of("by-hand.xml")
-
-    def test_cells(self):
-        self.sample_of("cells.xml")
-
-    def test_i440fx(self):
-        self.sample_of("i440fx.xml")
-
-    def test_q35(self):
-        self.sample_of("q35.xml")
+    def same(self, vm_name, display, text):
+        """A second time there is nothing to do."""
+        self.libvirt(test_domain(text))
+        result, log = self.asks("tune", vm_name, "--display", display)
+        self.assertEqual((self.code(0, result).out, defined(log)), ("", {}))
 
     def test_notes(self):
         self.on(sample("i440fx.xml"))
