@@ -32,12 +32,12 @@ def through_qemu(definitions):
             path = os.path.join(folder, f"{n}.xml")
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
-            commands += [f"define {path} --validate", f"dumpxml {name} --inactive"]
+            commands += [f"define {path} --validate", f"dumpxml {name} --inactive", f"undefine {name} --nvram"]
         env = {**os.environ, "HOME": folder, "XDG_RUNTIME_DIR": folder, "LC_ALL": "C"}
         done = subprocess.run(["virsh", "-q", "-c", f"qemu:///embed?root={folder}", "; ".join(commands)],
                               env=env, capture_output=True, text=True, check=False, timeout=120)
     found = re.findall("(?s)<domain .*?</domain>", done.stdout)
-    if len(found) != len(definitions):
+    if done.returncode or done.stderr or len(found) != len(definitions):
         if "could not find capabilities" in done.stderr:
             raise unittest.SkipTest(done.stderr)
         raise AssertionError(done.stdout + done.stderr)
