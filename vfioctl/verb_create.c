@@ -257,6 +257,42 @@ static int make(struct create *create, const struct vfioctl_tuning *tuning)
         return 0;
 }
 
+static int tell_of_emulation(const struct create *create)
+{
+        bool is_amd = vfioctl_snapshot_host_is_amd(create->assignment.snapshot);
+        struct vfioctl_finding finding = {.severity = VFIOCTL_WARNING,
+                                          .code = "no-kvm",
+                                          .culprit = PATH_DEV_KVM,
+                                          .fix = is_amd ? "modprobe kvm_amd" : "modprobe kvm_intel"};
+
+        if (!util_equal(tuning_type(create->cli), "qemu"))
+                return 0;
+        return add_finding(create->assignment.findings, finding,
+                           "there is no " PATH_DEV_KVM
+                           ": QEMU emulates the processor, which is many times slower");
+}
+
+/* An installer that nobody sees: the GPU has no connector, and there is no other display. */
+static int tell_of_no_display(const struct create *create)
+{
+        const struct cli *cli = create->cli;
+        char text[80];
+        struct vfioctl_finding finding = {.severity = VFIOCTL_WARNING,
+                                          .code = "no-display",
+                                          .culprit = printable(cli->arguments[0], text, sizeof(text)),
+                                          .fix = "add --display rescue, until it is installed"};
+
+        if (cli->options.vm.n_isos == 0 || create->assignment.calls.guest_facts(create->domain).has_display)
+                return 0;
+        for (size_t i = 0; i < gpu_count(create); i++)
+                if (!vfioctl_gpu_guest_wants(vfioctl_fit_gpu(create->fit, 0, i), "headless"))
+                        return 0;
+        return add_finding(create->assignment.findings, finding,
+                           "nobody will see what the iso shows: VM \"%s\" has no display, and its GPU no "
+                           "connector",
+                           text);
+}
+
 static int copy_template(struct create *create)
 {
         const struct virt_calls *calls = &create->assignment.calls;
@@ -285,7 +321,11 @@ static int compose(struct create *create)
                 code = assignment_add_gpu(assignment, create->domain, create->cli->arguments[0], gpus[i]);
         if (code != 0)
                 return code;
-        r = assignment->calls.domain_tune(create->domain, &tuning, assignment->findings);
+        r = tell_of_emulation(create);
+        if (r >= 0)
+                r = assignment->calls.domain_tune(create->domain, &tuning, assignment->findings);
+        if (r >= 0)
+                r = tell_of_no_display(create);
         if (r >= 0)
                 r = assignment->calls.domain_format(create->domain, &create->xml);
         return r < 0 ? complain_errno(r, "the definition cannot be made") : 0;

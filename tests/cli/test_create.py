@@ -118,6 +118,18 @@ class Success(Create):
         written = [line.split(" to ")[1] for line in lines if line.startswith("write ")]
         self.assertEqual([os.path.basename(line[1]) for line in self.now.log()], [os.path.basename(path) for path in written])
 
+    def test_nobody_sees_the_installer(self):
+        """A V340 has no connector, a GTX 690 has."""
+        for topology, more, warned in (("x10drh-3xv340", (), True), ("x10drh-3xv340", ("--display", "rescue"), False),
+                                       ("gtx690", (), False)):
+            with self.subTest(topology=topology, more=more):
+                self.on(topology)
+                self.now.write("images/a.iso", "")
+                result = self.code(0, self.cli(*arguments("vm1", f"{DISK},size=1G", "--iso", "/images/a.iso", "--dry-run", *more)))
+                self.assertEqual("no-display: " in result.err, warned, result)
+                if warned:
+                    self.says(result, "vm1", "--display rescue")
+
     def test_json(self):
         self.on("m2000")
         shown = self.code(0, self.cli(*arguments("vm1", f"{DISK},size=1G", "--json"))).json
