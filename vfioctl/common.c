@@ -112,13 +112,17 @@ int find_gpus(const struct vfioctl_snapshot *snapshot, char *const *texts, size_
 
 const char *find_own(const char *beside, const char *installed, char buffer[PATH_MAX])
 {
-        ssize_t length = readlink(PATH_SELF_EXE, buffer, PATH_MAX - 1);
-        char *slash = length > 0 ? memrchr(buffer, '/', (size_t)length) : NULL;
+        char path[PATH_MAX];
+        ssize_t length = readlink(PATH_SELF_EXE, path, sizeof(path) - 1);
+        char *slash = length > 0 ? memrchr(path, '/', (size_t)length) : NULL;
 
-        if (!slash || (size_t)(slash - buffer) + strlen(beside) + 2 >= PATH_MAX)
+        if (!slash || (size_t)(slash - path) + strlen(beside) + 2 >= sizeof(path))
                 return installed;
         strcpy(slash + 1, beside);
-        return access(buffer, R_OK) == 0 ? buffer : installed;
+        if (access(path, R_OK) < 0)
+                return installed;
+        memcpy(buffer, path, strlen(path) + 1);
+        return buffer;
 }
 
 /* Not by RUNPATH: a sanitizer's dlopen() would look for it with its own. */

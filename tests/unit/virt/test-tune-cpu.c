@@ -253,15 +253,15 @@ static void test_cpu(void **state)
 
 static void test_emulated(void **state)
 {
-        _cleanup_free_ char *text = read_data("by-hand.xml");
+        _cleanup_free_ char *text = read_data("by-hand.xml"), *emulated = NULL;
         _cleanup_domain_ struct vfioctl_domain *kvm = parse(text), *test = parse(DOMAIN("<vcpu>2</vcpu>"));
         char *type = strstr(text, "type='kvm'");
 
         (void)state;
-        memcpy(type, "type='qemu' ", strlen("type='kvm'"));
-        memmove(type + 11, type + 10, strlen(type + 10) + 1);
-        memcpy(type, "type='qemu'", 11);
-        _cleanup_domain_ struct vfioctl_domain *domain = parse(text);
+        assert_non_null(type);
+        *type = '\0';
+        assert_int_equal(util_format(&emulated, "%stype='qemu'%s", text, type + strlen("type='kvm'")), 0);
+        _cleanup_domain_ struct vfioctl_domain *domain = parse(emulated);
         tune_at(domain, &whole);
         assert_true(contains(domain, "<cpu mode=\"maximum\" check=\"none\">"));
         static const char *const lacks[] = {"migratable", "hyperv",  "hidden",
