@@ -19,21 +19,6 @@ const char *tuning_type(const struct cli *cli)
         return access(PATH_DEV_KVM, F_OK) == 0 ? "kvm" : "qemu";
 }
 
-enum vfioctl_pages tuning_pages(const struct vm_options *options, enum vfioctl_pages otherwise)
-{
-        static const char *const names[] = {
-                [VFIOCTL_PAGES_AUTO] = "auto",
-                [VFIOCTL_PAGES_NO] = "no",
-                [VFIOCTL_PAGES_2M] = "2M",
-                [VFIOCTL_PAGES_1G] = "1G",
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (options->hugepages && util_equal(names[i], options->hugepages))
-                        return (enum vfioctl_pages)i;
-        return otherwise;
-}
-
 static enum vfioctl_guest guest_wanted(const struct vm_options *options)
 {
         if (!options->os)

@@ -17,7 +17,4 @@ void tuning_fill(const struct cli *cli, const struct vfioctl_snapshot *snapshot,
                  const struct vfioctl_gpu *const *gpus, size_t n_gpus, const struct vfioctl_place *place,
                  struct vfioctl_tuning *ret);
 
-/* --hugepages, or `otherwise`. */
-enum vfioctl_pages tuning_pages(const struct vm_options *options, enum vfioctl_pages otherwise);
-
 #endif

@@ -2,6 +2,7 @@
 #include "create.h"
 #include "json.h"
 #include "paths.h"
+#include "placing.h"
 #include "tuning.h"
 
 #include <signal.h>
@@ -170,21 +171,15 @@ static int place(struct create *create)
         int code = find_gpus(assignment->snapshot, (char *const *)options->gpus, options->n_gpus, &gpus);
         if (code != 0)
                 return code;
-        unsigned int count = options->count ? options->count : 1;
-        struct vfioctl_fit_request request = {
-                .vms = 1,
-                .vcpus = options->vm.vcpus,
-                .memory = options->vm.memory,
-                .pages = tuning_pages(&options->vm, VFIOCTL_PAGES_AUTO),
-                .gpus = options->n_gpus > 0 ? (unsigned int)options->n_gpus : count,
-                .named = options->n_gpus > 0 ? gpus : NULL,
-                .n_named = options->n_gpus,
-                .vm = create->cli->arguments[0],
-                .with_fallback = true,
-                .placement = vfioctl_ctx_placement(create->cli->ctx),
-                .host_cores = vfioctl_ctx_host_cores(create->cli->ctx),
-                .host_memory = vfioctl_ctx_host_memory(create->cli->ctx),
-        };
+        struct vfioctl_fit_request request;
+        placing_request(create->cli, &request);
+        if (options->n_gpus > 0) {
+                request.gpus = (unsigned int)options->n_gpus;
+                request.named = gpus;
+                request.n_named = options->n_gpus;
+        }
+        request.vm = create->cli->arguments[0];
+        request.with_fallback = true;
         int r = vfioctl_fit_new(assignment->snapshot, assignment->vms, &request, assignment->findings,
                                 &create->fit);
         return r < 0 ? complain_errno(r, "nothing was changed") : 0;
