@@ -8,6 +8,12 @@
 
 #include "util.h"
 
+/* What reports look at. Named one by one: what a snapshot learns to look at later costs them nothing. */
+#define LIST_SNAPSHOT                                                                                        \
+        (VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_NAMES | VFIOCTL_SNAPSHOT_HOST | VFIOCTL_SNAPSHOT_DETAILS)
+#define REPORT_SNAPSHOT                                                                                      \
+        (LIST_SNAPSHOT | VFIOCTL_SNAPSHOT_PATHS | VFIOCTL_SNAPSHOT_CHANGE | VFIOCTL_SNAPSHOT_BOARD)
+
 /* Exit codes: docs in vfioctl(1). */
 enum exit_code {
         CODE_DONE = 0,

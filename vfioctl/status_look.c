@@ -134,9 +134,7 @@ static int look(struct status *status)
                 r = read_config(status);
         if (r < 0)
                 return complain_errno(r, "cannot look");
-        int code = take_snapshot(
-                &status->cli, VFIOCTL_SNAPSHOT_ALL & ~(VFIOCTL_SNAPSHOT_FACTS | VFIOCTL_SNAPSHOT_RESOURCES),
-                false, &status->snapshot);
+        int code = take_snapshot(&status->cli, REPORT_SNAPSHOT, false, &status->snapshot);
         if (code != 0)
                 return code;
         r = ask_libvirt(status);

@@ -146,7 +146,7 @@ int verb_check(struct cli *cli)
 
         if (vfioctl_findings_new(&findings) < 0)
                 return complain_errno(-ENOMEM, "cannot check");
-        int code = take_snapshot(cli, VFIOCTL_SNAPSHOT_ALL & ~VFIOCTL_SNAPSHOT_RESOURCES, false, &snapshot);
+        int code = take_snapshot(cli, REPORT_SNAPSHOT | VFIOCTL_SNAPSHOT_FACTS, false, &snapshot);
         if (code == 0)
                 code = ask_libvirt(cli, findings, &vms);
         if (code == 0)

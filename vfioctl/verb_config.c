@@ -74,11 +74,8 @@ static int check(struct cli *cli)
         _cleanup_snapshot_ struct vfioctl_snapshot *snapshot = NULL;
         _cleanup_findings_ struct vfioctl_findings *findings = NULL;
 
-        int code =
-                take_snapshot(cli,
-                              VFIOCTL_SNAPSHOT_ALL & ~(VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_NAMES |
-                                                       VFIOCTL_SNAPSHOT_FACTS | VFIOCTL_SNAPSHOT_RESOURCES),
-                              false, &snapshot);
+        int code = take_snapshot(cli, REPORT_SNAPSHOT & ~(VFIOCTL_SNAPSHOT_HOLDERS | VFIOCTL_SNAPSHOT_NAMES),
+                                 false, &snapshot);
         if (code != 0)
                 return code;
         int r = vfioctl_findings_new(&findings);

@@ -177,12 +177,7 @@ int verb_list(struct cli *cli)
         int code = table_select(cli->options.columns, columns, ELEMENTSOF(columns),
                                 has_aliases(cli->ctx) ? COLUMN_ALIAS : SIZE_MAX, &selection);
         if (code == 0)
-                code = take_snapshot(cli,
-                                     VFIOCTL_SNAPSHOT_ALL &
-                                             ~(VFIOCTL_SNAPSHOT_PATHS | VFIOCTL_SNAPSHOT_FACTS |
-                                               VFIOCTL_SNAPSHOT_CHANGE | VFIOCTL_SNAPSHOT_BOARD |
-                                               VFIOCTL_SNAPSHOT_RESOURCES),
-                                     false, &snapshot);
+                code = take_snapshot(cli, LIST_SNAPSHOT, false, &snapshot);
         if (code == 0)
                 code = virt_report(cli, &vms);
         if (code != 0)

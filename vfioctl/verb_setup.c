@@ -260,10 +260,7 @@ static int plan(struct cli *cli, struct installation *installation)
         _cleanup_free_ const struct vfioctl_gpu **gpus = NULL;
         _cleanup_snapshot_ struct vfioctl_snapshot *snapshot = NULL;
 
-        int code = take_snapshot(cli,
-                                 VFIOCTL_SNAPSHOT_ALL & ~(VFIOCTL_SNAPSHOT_NAMES | VFIOCTL_SNAPSHOT_FACTS |
-                                                          VFIOCTL_SNAPSHOT_RESOURCES),
-                                 false, &snapshot);
+        int code = take_snapshot(cli, REPORT_SNAPSHOT & ~VFIOCTL_SNAPSHOT_NAMES, false, &snapshot);
         if (code == 0)
                 code = find_gpus(snapshot, cli->arguments, cli->n_arguments, &gpus);
         if (code != 0)

@@ -276,9 +276,7 @@ int verb_show(struct cli *cli)
         _cleanup_vms_ struct vfioctl_vms *vms = NULL;
         const struct vfioctl_gpu *gpu = NULL;
 
-        int code = take_snapshot(
-                cli, VFIOCTL_SNAPSHOT_ALL & ~(VFIOCTL_SNAPSHOT_FACTS | VFIOCTL_SNAPSHOT_RESOURCES), false,
-                &snapshot);
+        int code = take_snapshot(cli, REPORT_SNAPSHOT, false, &snapshot);
         if (code == 0)
                 code = find_gpu(snapshot, cli->arguments[0], &gpu);
         if (code == 0)

@@ -109,9 +109,7 @@ int verb_tree(struct cli *cli)
         }
         int code = svg && !util_equal(svg, "-") ? check_file(svg) : 0;
         if (code == 0)
-                code = take_snapshot(
-                        cli, VFIOCTL_SNAPSHOT_ALL & ~(VFIOCTL_SNAPSHOT_FACTS | VFIOCTL_SNAPSHOT_RESOURCES),
-                        false, &status.snapshot);
+                code = take_snapshot(cli, REPORT_SNAPSHOT, false, &status.snapshot);
         if (code == 0)
                 code = virt_report(cli, &status.vms);
         if (code != 0)
