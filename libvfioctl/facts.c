@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "facts.h"
+#include "pools.h"
 
 #include <ctype.h>
 
@@ -48,37 +49,13 @@ static void read_nodes(const struct vfioctl_ctx *ctx, struct host_facts *facts)
                 facts->n_nodes = count_list(text);
 }
 
-static uint64_t read_count(const struct vfioctl_ctx *ctx, const char *pool, const char *name)
-{
-        char path[PATH_MAX], text[64];
-        uint64_t value = 0;
-
-        if (path_format(path, PATH_HUGEPAGES "/%s/%s", pool, name) &&
-            host_read(ctx, path, text, sizeof(text)) > 0)
-                (void)util_parse_u64(util_trim(text), 10, UINT64_MAX, &value);
-        return value;
-}
-
-/* hugepages-2048kB, hugepages-1048576kB: Documentation/admin-guide/mm/hugetlbpage.rst. */
 static int read_pools(const struct vfioctl_ctx *ctx, struct host_facts *facts)
 {
-        _cleanup_dir_ DIR *dir = NULL;
         char text[ATTRIBUTE_MAX];
 
-        const char *line =
-                host_read(ctx, PATH_MEMINFO, text, sizeof(text)) > 0 ? strstr(text, "Hugepagesize:") : NULL;
-        unsigned long long size;
-        if (line && sscanf(line, "Hugepagesize: %llu kB", &size) == 1)
-                facts->default_page = size;
-        int r = host_opendir_optional(ctx, PATH_HUGEPAGES, &dir);
-        for (struct dirent *entry; dir && facts->n_pools < PAGE_POOLS_MAX && (entry = readdir(dir));)
-                if (sscanf(entry->d_name, "hugepages-%llukB", &size) == 1)
-                        facts->pools[facts->n_pools++] = (struct page_pool){
-                                .size = size,
-                                .count = read_count(ctx, entry->d_name, "nr_hugepages"),
-                                .free = read_count(ctx, entry->d_name, "free_hugepages"),
-                        };
-        return r;
+        if (host_read(ctx, PATH_MEMINFO, text, sizeof(text)) > 0)
+                facts->default_page = pools_kib(text, "Hugepagesize");
+        return pools_read(ctx, PATH_HUGEPAGES, facts->pools, &facts->n_pools);
 }
 
 static int find_ovmf_in(const struct vfioctl_ctx *ctx, const char *folder, bool *found)

@@ -99,15 +99,6 @@ static void find_nodes(const struct vfioctl_fit *fit, const struct cpu_set *cpus
                                 cpu_set_add(nodes, (unsigned int)fit->cores[i].core->node);
 }
 
-static bool has_a_gpu(const struct vfioctl_fit *fit, size_t vm)
-{
-        bool has = false;
-
-        for (size_t i = 0; !has && i < fit->snapshot->n_gpus; i++)
-                has = vfioctl_vms_has_gpu(fit->vms, vm, fit->snapshot->gpus[i]);
-        return has;
-}
-
 static void find_gpu_nodes(const struct vfioctl_fit *fit, size_t vm, node_set *nodes)
 {
         for (size_t i = 0; i < fit->snapshot->n_gpus; i++)
@@ -198,7 +189,7 @@ static int count_vm(struct vfioctl_fit *fit, size_t vm)
                 return 0;
         }
         take_cores(fit, &pinned, share->vcpus);
-        if (!runs && !has_a_gpu(fit, vm))
+        if (!runs && !vms_has_some_gpu(fit->vms, vm, fit->snapshot))
                 return 0;
         if (page == 0)
                 fit_take_memory(fit, &nodes, share->memory);

@@ -509,6 +509,9 @@ struct vfioctl_plan {
 /* What stands in the file of a claim. -EINVAL when name or UUID is no line. */
 int claim_format(const struct vfioctl_claim *claim, char **ret);
 
+/* The VM has some GPU of this host. */
+bool vms_has_some_gpu(const struct vfioctl_vms *vms, size_t index, const struct vfioctl_snapshot *snapshot);
+
 /* The same GPU in the same place; a serial number counts only where both have one. */
 bool identity_matches(const char *a, const char *b);
 

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "pools.h"
 #include "resources.h"
 
 #define NODE_LIMIT 1024 /* the kernel's largest: NODES_SHIFT is 10 at most */
 /* A list of processors, each for itself: "8190,8188,...". */
 #define LIST_LIMIT (CPU_LIMIT * 5)
-/* What is more is no memory that a host has; sums of these fit into 64 bits. */
-#define MEMORY_LIMIT (1ull << 44) /* KiB */
-#define PAGE_LIMIT   (1ull << 30) /* KiB */
-#define PAGES_LIMIT  (1u << 28)
 /* More than the record of one processor has: its flags are the most of it. */
 #define CPUINFO_SIZE 16384
 
@@ -30,54 +27,6 @@ static int read_list(const struct vfioctl_ctx *ctx, const char *path, struct cpu
         if (r >= 0 && cpu_set_parse(text, ret) < 0)
                 memset(ret, 0, sizeof(*ret));
         return 0;
-}
-
-/* "MemTotal:  131072 kB", behind "Node 0 " or not: node_read_meminfo(), meminfo_proc_show(). */
-static uint64_t read_kib(const char *text, const char *key)
-{
-        unsigned long long value;
-        const char *line = strstr(text, key);
-
-        if (!line || sscanf(line + strlen(key), ": %llu kB", &value) != 1)
-                return 0;
-        return value > MEMORY_LIMIT ? 0 : value;
-}
-
-static uint64_t read_number(const struct vfioctl_ctx *ctx, const char *folder, const char *pool,
-                            const char *name)
-{
-        char path[PATH_MAX], text[64];
-        uint64_t value = 0;
-
-        if (path_format(path, "%s/%s/%s", folder, pool, name) && host_read(ctx, path, text, sizeof(text)) > 0)
-                (void)util_parse_u64(util_trim(text), 10, PAGES_LIMIT, &value);
-        return value;
-}
-
-static int compare_pools(const void *a, const void *b)
-{
-        const struct page_pool *x = a, *y = b;
-
-        return x->size < y->size ? -1 : x->size > y->size;
-}
-
-/* hugepages-2048kB, hugepages-1048576kB: Documentation/admin-guide/mm/hugetlbpage.rst. */
-static int read_pools(const struct vfioctl_ctx *ctx, const char *folder, struct node_resources *node)
-{
-        _cleanup_dir_ DIR *dir = NULL;
-        unsigned long long size;
-
-        int r = host_opendir_optional(ctx, folder, &dir);
-        for (struct dirent *entry; dir && node->n_pools < PAGE_POOLS_MAX && (entry = readdir(dir));)
-                if (sscanf(entry->d_name, "hugepages-%10llukB", &size) == 1 && size > 0 && size <= PAGE_LIMIT)
-                        node->pools[node->n_pools++] = (struct page_pool){
-                                .size = size,
-                                .count = read_number(ctx, folder, entry->d_name, "nr_hugepages"),
-                                .free = read_number(ctx, folder, entry->d_name, "free_hugepages"),
-                        };
-        if (node->n_pools > 0)
-                qsort(node->pools, node->n_pools, sizeof(*node->pools), compare_pools);
-        return r;
 }
 
 /* ---- cores ---- */
@@ -190,13 +139,13 @@ static int read_node(const struct vfioctl_ctx *ctx, struct resources *resources,
         else
                 (void)path_format(path, PATH_NODES "/node%d/meminfo", node->number);
         if (host_read(ctx, path, text, sizeof(text)) > 0)
-                node->memory = read_kib(text, "MemTotal");
+                node->memory = pools_kib(text, "MemTotal");
         if (!resources->is_numa)
                 (void)path_format(path, "%s", PATH_HUGEPAGES);
         else
                 (void)path_format(path, PATH_NODES "/node%d/hugepages", node->number);
         if (r >= 0)
-                r = read_pools(ctx, path, node);
+                r = pools_read(ctx, path, node->pools, &node->n_pools);
         return r < 0 ? r : read_cores(ctx, resources, index, &cpus, small, isolated);
 }
 
@@ -240,6 +189,6 @@ int resources_read(const struct vfioctl_ctx *ctx, struct vfioctl_snapshot *snaps
         if (r >= 0)
                 r = read_address_bits(ctx, resources);
         if (host_read(ctx, PATH_MEMINFO, text, sizeof(text)) > 0)
-                resources->default_page = read_kib(text, "Hugepagesize");
+                resources->default_page = pools_kib(text, "Hugepagesize");
         return r;
 }

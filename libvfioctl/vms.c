@@ -288,3 +288,11 @@ VFIOCTL_EXPORT const struct vfioctl_assignment *vfioctl_vms_assignment(const str
                 return NULL;
         return &vms->items[index].assignments[i]->public;
 }
+
+bool vms_has_some_gpu(const struct vfioctl_vms *vms, size_t index, const struct vfioctl_snapshot *snapshot)
+{
+        for (size_t i = 0; i < snapshot->n_gpus; i++)
+                if (vfioctl_vms_has_gpu(vms, index, snapshot->gpus[i]))
+                        return true;
+        return false;
+}

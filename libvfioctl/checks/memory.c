@@ -144,14 +144,6 @@ int check_windows(const struct vfioctl_snapshot *snapshot, const struct vfioctl_
 
 /* ---- huge pages ---- */
 
-static bool has_a_gpu(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vms *vms, size_t index)
-{
-        for (size_t i = 0; i < snapshot->n_gpus; i++)
-                if (vfioctl_vms_has_gpu(vms, index, snapshot->gpus[i]))
-                        return true;
-        return false;
-}
-
 static int check_pages_of(const struct host_facts *facts, const struct vfioctl_hugepages *pages,
                           const char *vm, struct vfioctl_findings *findings)
 {
@@ -189,7 +181,7 @@ int check_pages(const struct vfioctl_snapshot *snapshot, const struct vfioctl_vm
                 return 0;
         for (size_t i = 0; r >= 0 && i < vfioctl_vms_count(vms); i++) {
                 const struct vfioctl_hugepages *pages = vfioctl_vms_hugepages(vms, i);
-                if (pages && !vfioctl_vms_is_running(vms, i) && has_a_gpu(snapshot, vms, i))
+                if (pages && !vfioctl_vms_is_running(vms, i) && vms_has_some_gpu(vms, i, snapshot))
                         r = check_pages_of(&snapshot->facts, pages, vfioctl_vms_name(vms, i), findings);
         }
         return r;
