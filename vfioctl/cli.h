@@ -191,6 +191,8 @@ uint64_t clock_ms(void);
 /* Adds `finding` with its text made from the format. 0 or -ENOMEM. */
 int add_finding(struct vfioctl_findings *findings, struct vfioctl_finding finding, const char *format, ...)
         _printf_(3, 4);
+int add_finding_list(struct vfioctl_findings *findings, struct vfioctl_finding finding, const char *format,
+                     va_list arguments) _printf_(3, 0);
 
 /* "vfioctl: ..." on stderr. */
 void complain(const char *format, ...) _printf_(1, 2);

@@ -238,15 +238,23 @@ uint64_t clock_ms(void)
         return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-int add_finding(struct vfioctl_findings *findings, struct vfioctl_finding finding, const char *format, ...)
+int add_finding_list(struct vfioctl_findings *findings, struct vfioctl_finding finding, const char *format,
+                     va_list arguments)
 {
         _cleanup_free_ char *text = NULL;
+
+        if (vasprintf(&text, format, arguments) < 0)
+                text = NULL;
+        finding.text = text;
+        return text ? vfioctl_findings_add(findings, &finding) : -ENOMEM;
+}
+
+int add_finding(struct vfioctl_findings *findings, struct vfioctl_finding finding, const char *format, ...)
+{
         va_list arguments;
 
         va_start(arguments, format);
-        if (vasprintf(&text, format, arguments) < 0)
-                text = NULL;
+        int r = add_finding_list(findings, finding, format, arguments);
         va_end(arguments);
-        finding.text = text;
-        return text ? vfioctl_findings_add(findings, &finding) : -ENOMEM;
+        return r;
 }

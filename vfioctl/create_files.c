@@ -21,16 +21,13 @@ static int refuse(struct create *create, struct vfioctl_finding finding, const c
 
 static int refuse(struct create *create, struct vfioctl_finding finding, const char *format, ...)
 {
-        _cleanup_free_ char *text = NULL;
         va_list arguments;
 
-        va_start(arguments, format);
-        if (vasprintf(&text, format, arguments) < 0)
-                text = NULL;
-        va_end(arguments);
         finding.severity = VFIOCTL_REFUSAL;
-        finding.text = text;
-        return text ? vfioctl_findings_add(create->assignment.findings, &finding) : -ENOMEM;
+        va_start(arguments, format);
+        int r = add_finding_list(create->assignment.findings, finding, format, arguments);
+        va_end(arguments);
+        return r;
 }
 
 static const char *kind_of(const struct stat *status)

@@ -321,7 +321,7 @@ static int report(struct cli *cli, const struct virt_calls *calls, const struct 
         notes->facts = calls->guest_facts(domain);
         notes->guest = util_equal(os, "linux")     ? VFIOCTL_GUEST_LINUX
                        : util_equal(os, "windows") ? VFIOCTL_GUEST_WINDOWS
-                                                   : calls->guest(domain);
+                                                   : calls->domain_guest(domain);
         int r = look_at_gpus(calls, domain, snapshot, notes);
         if (r >= 0 && notes->n_gpus == 0) {
                 complain("VM \"%s\" has no GPU; to give it one: vfioctl assign %s", notes->vm, notes->typed);

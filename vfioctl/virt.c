@@ -49,7 +49,6 @@ int virt_load(struct virt_calls *ret)
             !resolve(calls.library, "vfioctl_domain_hostdev_count", &calls.hostdev_count) ||
             !resolve(calls.library, "vfioctl_domain_hostdev", &calls.hostdev) ||
             !resolve(calls.library, "vfioctl_domain_hostdev_place", &calls.hostdev_place) ||
-            !resolve(calls.library, "vfioctl_domain_guest", &calls.guest) ||
             !resolve(calls.library, "vfioctl_domain_guest_facts", &calls.guest_facts) ||
             !resolve(calls.library, "vfioctl_domain_hostdev_is_ours", &calls.hostdev_is_ours) ||
             !resolve(calls.library, "vfioctl_domain_add_gpu", &calls.add_gpu) ||

@@ -37,7 +37,6 @@ struct virt_calls {
         __typeof__(vfioctl_domain_hostdev_count) *hostdev_count;
         __typeof__(vfioctl_domain_hostdev) *hostdev;
         __typeof__(vfioctl_domain_hostdev_place) *hostdev_place;
-        __typeof__(vfioctl_domain_guest) *guest;
         __typeof__(vfioctl_domain_guest_facts) *guest_facts;
         __typeof__(vfioctl_domain_hostdev_is_ours) *hostdev_is_ours;
         __typeof__(vfioctl_domain_add_gpu) *add_gpu;
