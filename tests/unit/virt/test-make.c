@@ -3,6 +3,7 @@
 #include <libxml/xmlmemory.h>
 
 #include "domains.h"
+#include "no-memory.h"
 
 /* Templates, and what a new VM gets beyond its template. */
 
@@ -421,28 +422,6 @@ static void test_secure_boot_of_the_template(void **state)
 }
 
 /* ---- no memory ---- */
-
-static size_t countdown; /* allocations of libxml2 that still succeed; 0: all do */
-
-static bool runs_out(void)
-{
-        return countdown > 0 && --countdown == 0;
-}
-
-static void *failing_malloc(size_t size)
-{
-        return runs_out() ? NULL : malloc(size);
-}
-
-static void *failing_realloc(void *pointer, size_t size)
-{
-        return runs_out() ? NULL : realloc(pointer, size);
-}
-
-static char *failing_strdup(const char *text)
-{
-        return runs_out() ? NULL : strdup(text);
-}
 
 static void be_silent(void *userdata, const char *text, ...)
 {

@@ -4,6 +4,7 @@
 #include <libxml/xpathInternals.h>
 
 #include "tune.h"
+#include "no-memory.h"
 
 /* The standard for VMs with GPUs: what it leaves alone, and that it can be done twice. */
 
@@ -237,28 +238,6 @@ static void test_gpu_stays_removable(void **state)
 }
 
 /* ---- no memory ------------------------------------------------------------------------------------ */
-
-static size_t countdown; /* allocations of libxml2 that still succeed; 0: all do */
-
-static bool runs_out(void)
-{
-        return countdown > 0 && --countdown == 0;
-}
-
-static void *failing_malloc(size_t size)
-{
-        return runs_out() ? NULL : malloc(size);
-}
-
-static void *failing_realloc(void *pointer, size_t size)
-{
-        return runs_out() ? NULL : realloc(pointer, size);
-}
-
-static char *failing_strdup(const char *text)
-{
-        return runs_out() ? NULL : strdup(text);
-}
 
 /* Wherever it fails, the definition is as it was: or all went well without what failed. */
 static void test_no_memory(void **state)
